@@ -20,7 +20,8 @@ export async function assembleKernel(name: string, source: string): Promise<stri
   const assembler = await wabt();
   const module = assembler.parseWat(`${name}.wat`, source, FEATURES);
   const { buffer } = module.toBinary({});
-  new WebAssembly.Module(buffer); // V8 validates: the assembler's own validator does not know shared memories
+  // The engine validates: the assembler's own validator does not know shared memories.
+  new WebAssembly.Module(new Uint8Array(buffer));
   const lines = buffer.toBase64().match(/.{1,94}/g) ?? [];
   return [
     `// Assembled from ${name}.wat by \`deno task kernels\`; change that file instead.`,
