@@ -92,7 +92,12 @@ export class GuestRam {
         bitmaps: bitmaps as Record<BitmapKind, PageBitmapLayout>,
       };
     });
-    return new GuestRam({ pageSize, tables, blocks });
+    const ram = new GuestRam({ pageSize, tables, blocks });
+    for (const block of ram.blocks) {
+      // A memory made here is zeros until somebody writes; what its owner did with another is not known.
+      if (!specs[block.index]!.memory) block.untouched.fill(0, block.pageCount, true);
+    }
+    return ram;
   }
 
   /** The block of that name, or `undefined`. */

@@ -37,31 +37,36 @@ export class ByteWriter {
 
   /** One byte. */
   u8(value: number): this {
-    this.#view.setUint8(this.#grow(1), value);
+    const at = this.#grow(1);
+    this.#view.setUint8(at, value);
     return this;
   }
 
   /** Two bytes, big-endian. */
   be16(value: number): this {
-    this.#view.setUint16(this.#grow(2), value);
+    const at = this.#grow(2);
+    this.#view.setUint16(at, value);
     return this;
   }
 
   /** Four bytes, big-endian. */
   be32(value: number): this {
-    this.#view.setUint32(this.#grow(4), value);
+    const at = this.#grow(4);
+    this.#view.setUint32(at, value);
     return this;
   }
 
   /** Eight bytes, big-endian; a number must be a safe integer. */
   be64(value: bigint | number): this {
-    this.#view.setBigUint64(this.#grow(8), BigInt.asUintN(64, BigInt(value)));
+    const at = this.#grow(8);
+    this.#view.setBigUint64(at, BigInt.asUintN(64, BigInt(value)));
     return this;
   }
 
   /** Raw bytes. */
   bytes(value: Uint8Array): this {
-    this.#bytes.set(value, this.#grow(value.length));
+    const at = this.#grow(value.length);
+    this.#bytes.set(value, at);
     return this;
   }
 

@@ -1,0 +1,68 @@
+/**
+ * The page-record kernels with their memories bound: see `ram_records.wat` for what each does.
+ *
+ * @module
+ */
+import { ramRecordsWasm } from "./ram_records.wasm.ts";
+
+/** Passed instead of a bitmap's address when there is no such bitmap. */
+export const NO_BITMAP = -1;
+
+/** The functions of one instance; addresses are bytes in the memory they name. */
+export interface RamRecordsKernel {
+  /** How many pages the last call handled with their content. */
+  readonly normal_pages: { readonly value: number };
+  /** How many pages the last call handled as zeros. */
+  readonly zero_pages: { readonly value: number };
+  is_zero(address: number, length: number): number;
+  count_zero(address: number, pageSize: number, pages: number): number;
+  encode(
+    address: number,
+    pages: number,
+    pageSize: number,
+    blockOffset: bigint,
+    page: number,
+    untouched: number,
+    detectZero: number,
+    out: number,
+    name: number,
+    nameLength: number,
+  ): number;
+  decode(
+    at: number,
+    available: number,
+    ringSize: number,
+    pageSize: number,
+    pageShift: number,
+    segmentAddress: number,
+    segmentOffset: bigint,
+    segmentLength: bigint,
+    received: number,
+    untouched: number,
+  ): number;
+  place_zero(
+    address: number,
+    pageSize: number,
+    page: number,
+    received: number,
+    untouched: number,
+  ): void;
+}
+
+let compiled: WebAssembly.Module | undefined;
+
+/**
+ * Binds the kernels to memories.
+ * @param ram The memory of a block's segment.
+ * @param io The sending buffer or the receiving ring.
+ * @param tables The memory of the page bitmaps.
+ */
+export function bindRamRecords(
+  ram: WebAssembly.Memory,
+  io: WebAssembly.Memory,
+  tables: WebAssembly.Memory,
+): RamRecordsKernel {
+  compiled ??= new WebAssembly.Module(ramRecordsWasm);
+  const instance = new WebAssembly.Instance(compiled, { env: { ram, io, tables } });
+  return instance.exports as unknown as RamRecordsKernel;
+}

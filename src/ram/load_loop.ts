@@ -1,0 +1,101 @@
+/**
+ * What the worker of an incoming main channel does: fill the ring from the connection, and place page
+ * records whenever the main thread hands it the turn.
+ *
+ * @module
+ */
+import { GuestRam, type GuestRamLayout } from "../machine/guest_ram.ts";
+import { ChannelCounters } from "../threads/channel_counters.ts";
+import { SharedStream, type SharedStreamLayout, StreamEnd } from "../threads/shared_stream.ts";
+import type { Channel } from "../transport/channel.ts";
+import { RecordDecoder } from "./record_decoder.ts";
+
+/** The most that one read takes, in bytes: larger reads only delay the decoding. */
+const READ_MAX = 256 * 1024;
+
+/** What the loop works with. */
+export interface LoadLoopInput {
+  readonly stream: SharedStreamLayout;
+  /** Shared memory of {@linkcode ChannelCounters}. */
+  readonly counters: SharedArrayBuffer;
+}
+
+/** The worker's side of one incoming main channel. */
+export class LoadLoop {
+  readonly #stream: SharedStream;
+  readonly #counters: ChannelCounters;
+  #decoder: RecordDecoder | undefined;
+  #turn: { resolve: (position: number) => void; reject: (error: unknown) => void } | undefined;
+
+  /** @param channel The connection; it stays open. */
+  constructor(private readonly channel: Channel, input: LoadLoopInput) {
+    this.#stream = new SharedStream(input.stream);
+    this.#counters = new ChannelCounters(input.counters);
+  }
+
+  /** Says where pages go; before the first turn. */
+  setRam(layout: GuestRamLayout): void {
+    this.#decoder = new RecordDecoder(new GuestRam(layout), this.#stream);
+  }
+
+  /**
+   * Fills the ring until the connection ends.
+   * @throws {ConnectionLostError} If it was broken; the ring says so too.
+   */
+  async fill(): Promise<void> {
+    const stream = this.#stream;
+    try {
+      for (;;) {
+        await stream.waitForRoom();
+        const room = stream.room();
+        const before = performance.now();
+        const count = await this.channel.read(room.subarray(0, READ_MAX));
+        this.#counters.add("waitMs", performance.now() - before);
+        if (count === 0) break;
+        this.#counters.add("bytes", count);
+        stream.filled(count);
+        this.#advance();
+      }
+      stream.finish(StreamEnd.CLOSED);
+      this.#advance();
+    } catch (error) {
+      stream.finish(StreamEnd.FAILED);
+      this.#turn?.reject(error);
+      this.#turn = undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * Places page records until one that is none.
+   * @param position Where in the stream this thread takes over.
+   * @returns Where it stopped: at a record of another kind, or at the end of the stream.
+   */
+  takeTurn(position: number): Promise<number> {
+    this.#stream.takeTurn(position);
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    this.#turn = { resolve, reject };
+    this.#advance();
+    return promise;
+  }
+
+  #advance(): void {
+    const turn = this.#turn;
+    const decoder = this.#decoder;
+    if (!turn) return;
+    try {
+      if (!decoder) throw new RangeError("Pages before the machine's RAM is known");
+      const { normalPages, zeroPages } = decoder;
+      const ended = this.#stream.end !== StreamEnd.OPEN;
+      const pause = decoder.advance();
+      this.#counters.add("normalPages", decoder.normalPages - normalPages);
+      this.#counters.add("zeroPages", decoder.zeroPages - zeroPages);
+      if (pause === "more" && !ended) return;
+      this.#turn = undefined;
+      turn.resolve(this.#stream.position);
+    } catch (error) {
+      this.#turn = undefined;
+      turn.reject(error);
+    }
+  }
+}
