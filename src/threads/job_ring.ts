@@ -208,20 +208,22 @@ export class JobRing {
   /**
    * Blocks this thread until there is a job or the ring was stopped. Nothing of the thread's own may be
    * in flight: its event loop stands still meanwhile.
-   * @param timeoutMs How long at most, in milliseconds.
-   * @returns Whether there is a job.
+   * @returns Whether there is a job; `false` after a stop.
    */
-  waitForJob(timeoutMs = Infinity): boolean {
+  waitForJob(): boolean {
     for (let i = 0; i < SPINS; i++) {
       if (this.pending > 0) return true;
       if (this.stopped) return false;
       Atomics.pause();
     }
-    // The bell is read before the last look: a push or a stop in between makes the wait return at once.
-    const bell = Atomics.load(this.#control, Word.BELL);
-    if (this.pending > 0) return true;
-    if (!this.stopped) Atomics.wait(this.#control, Word.BELL, bell, timeoutMs);
-    return this.pending > 0;
+    for (;;) {
+      // The bell is read before the look: a push or a stop in between makes the wait return at once.
+      // It may also return for a push whose job is done already: then there is nothing, and it rings again.
+      const bell = Atomics.load(this.#control, Word.BELL);
+      if (this.pending > 0) return true;
+      if (this.stopped) return false;
+      Atomics.wait(this.#control, Word.BELL, bell);
+    }
   }
 
   get #slot(): number {
