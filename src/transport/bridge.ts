@@ -1,0 +1,191 @@
+/**
+ * The hand-off without descriptors: a connection stays on the main thread, which carries its bytes
+ * between the kernel and two rings in shared memory. Slower by a copy and two wake-ups, but all of it
+ * public API, and it serves what has no descriptor to hand over: vsock, TLS.
+ *
+ * @module
+ */
+import { ConnectionLostError, StateError } from "../errors.ts";
+import { ByteRing, createRing, RingSide } from "./byte_ring.ts";
+import type { BridgeSpec, Channel } from "./channel.ts";
+
+/** Bytes each way that can be under way inside the process. */
+const RING_BYTES = 1 << 20;
+
+/** Most bytes of one read, so that the worker has some while the next arrive. */
+const READ_MAX = RING_BYTES / 4;
+
+/**
+ * Begins to carry a connection's bytes; ends by itself when the worker has closed its channel.
+ * @param channel The connection on this thread, which the bridge closes.
+ * @param head What was already read from it.
+ */
+export function startBridge(channel: Channel, head: Uint8Array): BridgeSpec {
+  const inbound = createRing(RING_BYTES);
+  const outbound = createRing(RING_BYTES);
+  carryIn(channel, new ByteRing(inbound));
+  carryOut(channel, new ByteRing(outbound));
+  closeAfter(channel, new ByteRing(inbound), new ByteRing(outbound));
+  return {
+    kind: "bridge",
+    peer: channel.peer,
+    direction: "both",
+    inbound,
+    outbound,
+    ...head.length === 0 ? {} : { head },
+  };
+}
+
+async function carryIn(channel: Channel, ring: ByteRing): Promise<void> {
+  try {
+    while (ring.reader === RingSide.OPEN) {
+      const room = ring.writable();
+      if (room.length === 0) {
+        await ring.until(() => ring.reader !== RingSide.OPEN || ring.writable().length > 0);
+        continue;
+      }
+      const count = await channel.read(room.subarray(0, READ_MAX));
+      if (count === 0) return ring.endWriter(RingSide.ENDED);
+      ring.commit(count);
+    }
+  } catch {
+    ring.endWriter(RingSide.FAILED);
+  }
+}
+
+async function carryOut(channel: Channel, ring: ByteRing): Promise<void> {
+  try {
+    for (;;) {
+      await ring.until(() => ring.writer !== RingSide.OPEN || ring.length > 0);
+      if (ring.writer === RingSide.FAILED) return;
+      const bytes = ring.readable();
+      if (bytes.length === 0) break;
+      await channel.write(bytes);
+      ring.release(bytes.length);
+    }
+    await channel.shutdown();
+    ring.endReader(RingSide.ENDED);
+  } catch {
+    ring.endReader(RingSide.FAILED);
+  }
+}
+
+/** Closes the connection when the worker wants nothing more of it, even while it stalls. */
+async function closeAfter(channel: Channel, inbound: ByteRing, outbound: ByteRing): Promise<void> {
+  await inbound.until(() => inbound.reader !== RingSide.OPEN);
+  await outbound.until(() =>
+    outbound.writer === RingSide.FAILED || outbound.reader !== RingSide.OPEN
+  );
+  channel.close();
+}
+
+/** The worker's end of a bridge. */
+export class BridgeChannel implements Channel {
+  readonly peer: string;
+  readonly #inbound: ByteRing;
+  readonly #outbound: ByteRing;
+  #head: Uint8Array | undefined;
+  #reading = false;
+  #writing = false;
+  #closed = false;
+  #shutdown = false;
+
+  /** @param spec What {@linkcode startBridge} returned, or one direction of it. */
+  constructor(private readonly spec: BridgeSpec) {
+    this.peer = spec.peer;
+    this.#head = spec.head;
+    this.#inbound = new ByteRing(spec.inbound);
+    this.#outbound = new ByteRing(spec.outbound);
+  }
+
+  async read(into: Uint8Array): Promise<number> {
+    this.#use("read", this.#reading, "write");
+    if (into.length === 0) throw new RangeError("A read into no bytes");
+    if (this.#head !== undefined) return this.#takeHead(this.#head, into);
+    const ring = this.#inbound;
+    this.#reading = true;
+    try {
+      await ring.until(() => this.#closed || ring.length > 0 || ring.writer !== RingSide.OPEN);
+    } finally {
+      this.#reading = false;
+    }
+    if (this.#closed) throw this.#lost();
+    const bytes = ring.readable();
+    if (bytes.length === 0) {
+      if (ring.writer === RingSide.FAILED) throw this.#lost();
+      return 0;
+    }
+    const count = Math.min(bytes.length, into.length);
+    into.set(bytes.subarray(0, count));
+    ring.release(count);
+    return count;
+  }
+
+  #takeHead(head: Uint8Array, into: Uint8Array): number {
+    const count = Math.min(head.length, into.length);
+    into.set(head.subarray(0, count));
+    this.#head = count < head.length ? head.subarray(count) : undefined;
+    return count;
+  }
+
+  write(bytes: Uint8Array): Promise<void> {
+    return this.writeGather([bytes]);
+  }
+
+  async writeGather(parts: readonly Uint8Array[]): Promise<void> {
+    this.#use("write", this.#writing, "read");
+    if (this.#shutdown) throw new StateError(`A write to ${this.peer} after its end`);
+    this.#writing = true;
+    try {
+      for (const part of parts) {
+        for (let at = 0; at < part.length;) at += await this.#copy(part, at);
+      }
+      // The kernel has the bytes when the main thread has given the ring back.
+      await this.#writable(() => this.#outbound.length === 0);
+    } finally {
+      this.#writing = false;
+    }
+  }
+
+  async #copy(part: Uint8Array, at: number): Promise<number> {
+    await this.#writable(() => this.#outbound.writable().length > 0);
+    const room = this.#outbound.writable();
+    const piece = part.subarray(at, at + room.length);
+    room.set(piece);
+    this.#outbound.commit(piece.length);
+    return piece.length;
+  }
+
+  async #writable(ready: () => boolean): Promise<void> {
+    const ring = this.#outbound;
+    const over = () => this.#closed || ring.reader === RingSide.FAILED;
+    await ring.until(() => over() || ready());
+    if (over()) throw this.#lost();
+  }
+
+  async shutdown(): Promise<void> {
+    this.#use("shutdown", this.#writing, "read");
+    this.#shutdown = true;
+    this.#outbound.endWriter(RingSide.ENDED);
+    await this.#writable(() => this.#outbound.reader === RingSide.ENDED);
+  }
+
+  close(): void {
+    this.#closed = true;
+    if (this.spec.direction !== "write") this.#inbound.endReader(RingSide.ENDED);
+    if (this.spec.direction !== "read") this.#outbound.endWriter(RingSide.FAILED);
+  }
+
+  #use(operation: string, pending: boolean, only: "read" | "write"): void {
+    if (pending) throw new StateError(`A ${operation} on ${this.peer} while another is pending`);
+    if (this.spec.direction === only) {
+      throw new StateError(`A ${operation} on ${this.peer}, which can only ${only}`);
+    }
+    if (this.#closed) throw this.#lost();
+  }
+
+  #lost(): ConnectionLostError {
+    const reason = this.#closed ? "it was closed on this side" : "the main thread lost it";
+    return new ConnectionLostError(`Lost the connection to ${this.peer}: ${reason}`);
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * What an {@linkcode Endpoint} holds: a descriptor, a `Deno.Conn` or a file, each with its way of being
+ * handed to another thread.
+ *
+ * @module
+ */
+import { StateError } from "../errors.ts";
+import { startBridge } from "./bridge.ts";
+import type { BridgeSpec, Channel, ChannelSpec, DescriptorSpec, FileSpec } from "./channel.ts";
+import { ConnChannel } from "./conn_channel.ts";
+import { closeDescriptor, splitDescriptor } from "./descriptor.ts";
+import { FileChannel } from "./file_channel.ts";
+import { SocketChannel } from "./socket_channel.ts";
+
+/** The same for all kinds; used in the order of its members, by the endpoint alone. */
+export interface Connection {
+  readonly peer: string;
+  /** Opens it on this thread, to read the head; the same channel each time. */
+  open(): Channel;
+  /** Ends it, instead of handing it off. */
+  close(): void;
+  /** Hands it to a thread. @param head What was read of it. */
+  handOff(head: Uint8Array): ChannelSpec;
+  /** Hands its directions to two threads. @param head What was read of it. */
+  handOffHalves(head: Uint8Array): { readonly read: ChannelSpec; readonly write: ChannelSpec };
+  /** Ends it after the hand-off, as far as it is still on this thread. */
+  abandon(): void;
+}
+
+function withHead<Spec extends DescriptorSpec>(spec: Spec, head: Uint8Array): Spec {
+  return head.length === 0 ? spec : { ...spec, head };
+}
+
+/** A socket or pipe whose descriptor goes to the other thread. */
+export class DescriptorConnection implements Connection {
+  readonly peer: string;
+  #channel: SocketChannel | undefined;
+
+  /** @param spec The descriptor, not adopted by anything. */
+  constructor(private readonly spec: DescriptorSpec) {
+    this.peer = spec.peer;
+  }
+
+  open(): Channel {
+    return this.#channel ??= new SocketChannel(this.spec);
+  }
+
+  close(): void {
+    if (this.#channel) this.#channel.close();
+    else closeDescriptor(this.spec.fd);
+  }
+
+  #take(): number {
+    return this.#channel ? this.#channel.release() : this.spec.fd;
+  }
+
+  handOff(head: Uint8Array): DescriptorSpec {
+    return withHead({ ...this.spec, fd: this.#take() }, head);
+  }
+
+  handOffHalves(head: Uint8Array): { read: DescriptorSpec; write: DescriptorSpec } {
+    if (this.spec.direction !== "both") throw oneDirection(this.peer);
+    const [read, write] = splitDescriptor(this.#take());
+    return {
+      read: withHead({ ...this.spec, fd: read, direction: "read" }, head),
+      write: { ...this.spec, fd: write, direction: "write" },
+    };
+  }
+
+  abandon(): void {}
+}
+
+/** A connection that stays on this thread, behind a bridge. */
+export class BridgedConnection implements Connection {
+  readonly peer: string;
+  readonly #channel: ConnChannel;
+
+  /** @param conn The connection. @param peer What is on the other side. */
+  constructor(conn: Deno.Conn, peer: string) {
+    this.peer = peer;
+    this.#channel = new ConnChannel(conn, peer);
+  }
+
+  open(): Channel {
+    return this.#channel;
+  }
+
+  close(): void {
+    this.#channel.close();
+  }
+
+  handOff(head: Uint8Array): BridgeSpec {
+    return startBridge(this.#channel, head);
+  }
+
+  handOffHalves(head: Uint8Array): { read: BridgeSpec; write: BridgeSpec } {
+    const spec = startBridge(this.#channel, head);
+    return { read: { ...spec, direction: "read" }, write: { ...spec, direction: "write" } };
+  }
+
+  abandon(): void {
+    this.#channel.close();
+  }
+}
+
+/** A file, which the other thread opens for itself. */
+export class FileConnection implements Connection {
+  readonly peer: string;
+  #channel: FileChannel | undefined;
+
+  /** @param spec What `fileSpec` returned. */
+  constructor(private readonly spec: FileSpec) {
+    this.peer = `file:${spec.path}`;
+  }
+
+  open(): Channel {
+    return this.#channel ??= new FileChannel(this.spec);
+  }
+
+  close(): void {
+    this.#channel?.close();
+  }
+
+  handOff(_head: Uint8Array): FileSpec {
+    this.close(); // whoever opens it begins at the offset again, so there is no head to pass on
+    return this.spec;
+  }
+
+  handOffHalves(_head: Uint8Array): never {
+    throw oneDirection(this.peer);
+  }
+
+  abandon(): void {}
+}
+
+function oneDirection(peer: string): StateError {
+  return new StateError(`The connection to ${peer} has only one direction`);
+}

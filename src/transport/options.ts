@@ -1,0 +1,50 @@
+/**
+ * What {@linkcode connect} and {@linkcode listen} can be told.
+ *
+ * @module
+ */
+import { TransportError } from "../errors.ts";
+import { codeOf, reasonOf } from "./os_error.ts";
+import { formatUri, type MigrationUri, type VsockUri } from "./uri.ts";
+import type { WaitOptions } from "./wait.ts";
+
+/** When to give up, and how sockets reach their workers. */
+export interface TransportOptions extends WaitOptions {
+  /**
+   * Whether a TCP or Unix socket's descriptor goes to the worker, or its bytes pass through the main
+   * thread and shared memory: slower, but without an internal of Deno. Pipes always go as descriptors,
+   * vsock always passes through.
+   * @default {"descriptor"}
+   */
+  readonly handOff?: "descriptor" | "bridge";
+  /** That Deno was started with `--unstable-vsock`: without the flag, vsock makes it end the process. */
+  readonly vsock?: boolean;
+}
+
+/**
+ * Refuses vsock where it would end the process.
+ * @throws {TransportError} If the caller does not vouch for the flag.
+ */
+export function requireVsock(uri: VsockUri, options: TransportOptions): void {
+  if (options.vsock) return;
+  throw new TransportError(`Cannot use ${formatUri(uri)}: this process was not started for vsock`, {
+    advice: "Start Deno with --unstable-vsock",
+  });
+}
+
+const ADVICE: Readonly<Record<string, string>> = {
+  ECONNREFUSED: "Start the destination first, and check the address",
+  ENOENT: "Start the destination first, and check the path",
+  ENOTFOUND: "Check the spelling, or use the address",
+  EADDRINUSE: "Use another port, or port 0 for any that is free",
+};
+
+/** What to throw when a socket could not be opened. @param cause What the system said. */
+export function openingError(verb: string, uri: MigrationUri, cause: unknown): TransportError {
+  if (cause instanceof TransportError) return cause;
+  const advice = ADVICE[codeOf(cause) ?? ""];
+  return new TransportError(`Cannot ${verb} ${formatUri(uri)}: ${reasonOf(cause)}`, {
+    cause,
+    ...advice === undefined ? {} : { advice },
+  });
+}
