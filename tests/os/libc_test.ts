@@ -1,13 +1,7 @@
 import "../support/load_libc.ts";
 import { assert, assertEquals } from "@std/assert";
 import { Errno } from "../../src/os/errno.ts";
-import {
-  closeDescriptor,
-  failure,
-  libc,
-  libcProblem,
-  openReadOnly,
-} from "../../src/os/libc.ts";
+import { closeDescriptor, failure, libc, libcProblem, openReadOnly } from "../../src/os/libc.ts";
 
 const ignore = libcProblem() !== undefined;
 
