@@ -1,0 +1,77 @@
+/**
+ * Reads the page faults of a userfaultfd that is registered for missing pages.
+ *
+ * @module
+ */
+import { Errno } from "./errno.ts";
+import { failure, libc } from "./libc.ts";
+
+/** How many events one read takes at most. */
+export const FAULTS_PER_READ = 16;
+
+const EVENT_WORDS = 8;
+const PAGEFAULT = 0x12;
+const FLAG_WRITE = 1;
+const POLL_IN = 1;
+
+/** Several threads may read one userfaultfd, each with a reader of its own; each event goes to one. */
+export class FaultReader {
+  readonly #fd: number;
+  readonly #poll = new Int32Array(2);
+  readonly #events = new Uint32Array(FAULTS_PER_READ * EVENT_WORDS);
+
+  /** @param fd The descriptor, from this or another thread. */
+  constructor(fd: number) {
+    this.#fd = fd;
+    this.#poll[0] = fd;
+  }
+
+  /**
+   * Blocks this thread until there are faults. Wait in short turns and look at a stop word between
+   * them: a thread that is inside here cannot be terminated.
+   * @param timeout In milliseconds; 0 only looks.
+   * @returns How many faults {@linkcode address} now tells of; 0 when the time is over or another
+   * thread was faster; minus an errno if the descriptor is no open userfaultfd.
+   */
+  wait(timeout: number): number {
+    const library = libc();
+    if (!library) return -Errno.ENOSYS;
+    this.#poll[1] = POLL_IN;
+    const ready = library.poll(this.#poll, 1n, timeout);
+    if (ready < 0) return this.#nothing(failure());
+    if (ready === 0) return 0;
+    const bytes = Number(
+      library.read(this.#fd, this.#events, BigInt(this.#events.byteLength)),
+    );
+    if (bytes < 0) return this.#nothing(failure());
+    return this.#keepFaults(bytes / (EVENT_WORDS * 4));
+  }
+
+  /** Where the fault was: the address of its page of the host. @param index Below what `wait` gave. */
+  address(index: number): number {
+    const at = index * EVENT_WORDS;
+    return this.#events[at + 4]! + this.#events[at + 5]! * 2 ** 32;
+  }
+
+  /** Whether the thread wanted to write. @param index Below what `wait` gave. */
+  isWrite(index: number): boolean {
+    return (this.#events[index * EVENT_WORDS + 2]! & FLAG_WRITE) !== 0;
+  }
+
+  #nothing(error: number): number {
+    return error === -Errno.EAGAIN || error === -Errno.EINTR ? 0 : error;
+  }
+
+  /** Moves page faults to the front; other kinds of event were not asked for and are dropped. */
+  #keepFaults(count: number): number {
+    let kept = 0;
+    for (let i = 0; i < count; i++) {
+      if ((this.#events[i * EVENT_WORDS]! & 0xff) !== PAGEFAULT) continue;
+      if (i !== kept) {
+        this.#events.copyWithin(kept * EVENT_WORDS, i * EVENT_WORDS, (i + 1) * EVENT_WORDS);
+      }
+      kept++;
+    }
+    return kept;
+  }
+}
