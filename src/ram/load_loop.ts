@@ -7,7 +7,8 @@
 import { GuestRam, type GuestRamLayout } from "../machine/guest_ram.ts";
 import { ChannelCounters } from "../threads/channel_counters.ts";
 import { SharedStream, type SharedStreamLayout, StreamEnd } from "../threads/shared_stream.ts";
-import type { Channel } from "../transport/channel.ts";
+import type { PostedError } from "../threads/posted_error.ts";
+import type { Channel, ChannelSpec } from "../transport/channel.ts";
 import { RecordDecoder } from "./record_decoder.ts";
 
 /** The most that one read takes, in bytes: larger reads only delay the decoding. */
@@ -19,6 +20,26 @@ export interface LoadLoopInput {
   /** Shared memory of {@linkcode ChannelCounters}. */
   readonly counters: SharedArrayBuffer;
 }
+
+/** What the worker is started with. */
+export interface MainReceiveStart extends LoadLoopInput {
+  /** The connection's reading half. */
+  readonly channel: ChannelSpec;
+}
+
+/** What the main thread posts to the worker. */
+export type ToMainReceive =
+  /** Where pages go. */
+  | { readonly kind: "ram"; readonly ram: GuestRamLayout }
+  /** Place pages from this position of the stream on. */
+  | { readonly kind: "turn"; readonly position: number };
+
+/** What the worker posts. */
+export type FromMainReceive =
+  | { readonly kind: "turn-done"; readonly position: number }
+  | { readonly kind: "turn-failed"; readonly error: PostedError }
+  /** The connection broke; the ring says so too, without the reason. */
+  | { readonly kind: "broken"; readonly error: PostedError };
 
 /** The worker's side of one incoming main channel. */
 export class LoadLoop {

@@ -5,10 +5,13 @@
  * @module
  */
 import { claimPages } from "../batch/claim.ts";
+import { DigestRecorder } from "../dirty/digest_recorder.ts";
+import type { DigestTableLayout } from "../dirty/digest_table.ts";
 import { bindRamRecords, type RamRecordsKernel } from "../kernels/ram_records.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
 import type { RamBlock } from "../machine/ram_block.ts";
 import { BATCH_PAGES_MAX } from "../threads/job_ring.ts";
+import { RamFlag } from "./flags.ts";
 
 /** A counted string: one byte of length and at most 255 more. */
 const NAME_MAX = 256;
@@ -16,15 +19,12 @@ const NAME_MAX = 256;
 /** Bytes that a page's record takes besides the page itself, at most. */
 export const RECORD_HEADER_MAX = 8 + NAME_MAX;
 
-/** Called after pages were encoded from the buffer's content: `(block, page, address of its copy)`. */
-export type AfterPage = (block: RamBlock, page: number, address: number) => void;
-
 /** How pages are encoded. */
 export interface RecordEncoderOptions {
   /** Send pages of zeros as ZERO records (`zero-page-detection` other than `none`). */
   readonly detectZero: boolean;
-  /** Is told of each page that was copied, for the hash log; slower, because pages go one by one. */
-  readonly afterPage?: AfterPage;
+  /** Where the hash log wants the digests of what is sent; slower, because pages then go one by one. */
+  readonly digests?: DigestTableLayout;
 }
 
 /** The records of one channel; remembers which block the last record named. */
@@ -33,6 +33,8 @@ export class RecordEncoder {
   readonly #runs = new Int32Array(2 * BATCH_PAGES_MAX);
   readonly #names: Uint8Array[];
   readonly #io: Uint8Array<ArrayBufferLike>;
+  readonly #view: DataView<ArrayBufferLike>;
+  readonly #digests: DigestRecorder | undefined;
   #block: RamBlock | undefined;
   /** Pages encoded with content since the start. */
   normalPages = 0;
@@ -49,6 +51,8 @@ export class RecordEncoder {
     private readonly options: RecordEncoderOptions,
   ) {
     this.#io = new Uint8Array(io.buffer);
+    this.#view = new DataView(io.buffer);
+    this.#digests = options.digests && new DigestRecorder(ram, options.digests, io);
     this.#names = ram.blocks.map((block) => {
       const name = new TextEncoder().encode(block.name);
       const counted = new Uint8Array(1 + name.length);
@@ -81,29 +85,25 @@ export class RecordEncoder {
   }
 
   #encodeClaimed(block: RamBlock, first: number, count: number, out: number): number {
-    const step = this.options.afterPage ? 1 : count;
+    const { pageSize } = this.ram;
     let at = out;
     for (let page = first; page < first + count;) {
-      const offset = page * this.ram.pageSize;
+      if (this.#digests && !block.untouched.has(page)) {
+        at = this.#encodeWithDigest(this.#digests, block, page++, at);
+        continue;
+      }
+      const offset = page * pageSize;
       const segment = block.segmentAt(offset);
       const inside = offset - segment.offset;
-      const pages = Math.min(
-        step,
-        first + count - page,
-        (segment.length - inside) / this.ram.pageSize,
-      );
-      let nameLength = 0;
-      if (block !== this.#block) {
-        const name = this.#names[block.index]!;
-        this.#io.set(name);
-        nameLength = name.length;
-        this.#block = block;
-      }
+      const pages = this.#digests
+        ? 1
+        : Math.min(first + count - page, (segment.length - inside) / pageSize);
+      const nameLength = this.#nameLength(block);
       const kernel = this.#kernelOf(segment.memory);
       at = kernel.encode(
         segment.base + inside,
         pages,
-        this.ram.pageSize,
+        pageSize,
         BigInt(offset),
         page,
         block.untouched.byteOffset,
@@ -114,10 +114,37 @@ export class RecordEncoder {
       );
       this.normalPages += kernel.normal_pages.value;
       this.zeroPages += kernel.zero_pages.value;
-      this.options.afterPage?.(block, page, at - this.ram.pageSize);
       page += pages;
     }
     return at;
+  }
+
+  /** The record of a page whose digest is that of the very bytes in the buffer. */
+  #encodeWithDigest(digests: DigestRecorder, block: RamBlock, page: number, out: number): number {
+    const { pageSize } = this.ram;
+    const nameLength = this.#nameLength(block);
+    const body = out + 8 + nameLength;
+    digests.take(block.index, page, body);
+    const isZero = this.options.detectZero && this.#kernelOf(this.io).is_zero(body, pageSize) === 1;
+    const flags = (isZero ? RamFlag.ZERO : RamFlag.PAGE) | (nameLength ? 0 : RamFlag.CONTINUE);
+    this.#view.setBigUint64(out, BigInt(page * pageSize + flags));
+    this.#io.copyWithin(out + 8, 0, nameLength);
+    if (!isZero) {
+      this.normalPages++;
+      return body + pageSize;
+    }
+    this.#io[body] = 0;
+    this.zeroPages++;
+    return body + 1;
+  }
+
+  /** How long the name in the next record is: 0 if it continues the block. Puts the name in its place. */
+  #nameLength(block: RamBlock): number {
+    if (block === this.#block) return 0;
+    const name = this.#names[block.index]!;
+    this.#io.set(name);
+    this.#block = block;
+    return name.length;
   }
 
   #kernelOf(memory: WebAssembly.Memory): RamRecordsKernel {

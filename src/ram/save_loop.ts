@@ -8,7 +8,7 @@
 import { GuestRam, type GuestRamLayout } from "../machine/guest_ram.ts";
 import { ChannelCounters } from "../threads/channel_counters.ts";
 import { JobKind, JobRing, type JobRingLayout } from "../threads/job_ring.ts";
-import type { Channel } from "../transport/channel.ts";
+import type { Channel, ChannelSpec } from "../transport/channel.ts";
 import { RECORD_HEADER_MAX, RecordEncoder, type RecordEncoderOptions } from "./record_encoder.ts";
 
 /** Half the sending buffer, in bytes. One write of this size reaches a socket's full speed. */
@@ -22,7 +22,13 @@ export interface SaveLoopInput {
   readonly ring: JobRingLayout;
   /** Shared memory of {@linkcode ChannelCounters}. */
   readonly counters: SharedArrayBuffer;
-  readonly encoder: Pick<RecordEncoderOptions, "detectZero">;
+  readonly encoder: RecordEncoderOptions;
+}
+
+/** What the worker is started with. */
+export interface MainSendStart extends SaveLoopInput {
+  /** The connection's writing half. */
+  readonly channel: ChannelSpec;
 }
 
 /**

@@ -108,6 +108,11 @@ export class SharedStream implements ByteSource {
     this.#ring();
   }
 
+  /** Says that the filling worker is gone, if it did not say so itself. */
+  abandon(): void {
+    if (this.end === StreamEnd.OPEN) this.finish(StreamEnd.FAILED);
+  }
+
   // ── whoever's turn it is to consume ───────────────────────────────────────────────────────────
 
   get position(): number {

@@ -1,0 +1,117 @@
+/**
+ * The outgoing main channel as the main thread sees it: bytes and batches of pages go into a ring, and a
+ * worker (`ram/save_loop.ts`) sends them in that order.
+ *
+ * @module
+ */
+import type { GuestRam } from "../machine/guest_ram.ts";
+import type { RecordEncoderOptions } from "./record_encoder.ts";
+import type { MainSendStart } from "./save_loop.ts";
+import { ChannelCounters } from "../threads/channel_counters.ts";
+import { JOB_BYTES_MAX, JobKind, JobRing, type Progress } from "../threads/job_ring.ts";
+import { WorkerHandle } from "../threads/worker_handle.ts";
+import type { ChannelSpec } from "../transport/channel.ts";
+import { ByteWriter } from "../wire/byte_writer.ts";
+
+/** How many batches may wait: enough to hide a thread's wake-up, little enough to stop soon. */
+const RING_SLOTS = 16;
+
+/** What an outgoing main channel is made of. */
+export interface OutgoingStreamOptions {
+  /** The connection's writing half. */
+  readonly channel: ChannelSpec;
+  /** Whose pages are sent. */
+  readonly ram: GuestRam;
+  /** Is bumped by the worker after every job. */
+  readonly progress: Progress;
+  readonly encoder: RecordEncoderOptions;
+}
+
+/** The sending side of the main channel. */
+export class OutgoingStream implements AsyncDisposable {
+  /** Headers, commands, device state: sent by {@linkcode OutgoingStream.flush}. */
+  readonly writer = new ByteWriter(4096);
+  /** Rejects when the connection or the worker failed; resolves after {@linkcode OutgoingStream.end}. */
+  readonly ended: Promise<void>;
+
+  private constructor(
+    readonly ring: JobRing,
+    readonly counters: ChannelCounters,
+    private readonly progress: Progress,
+    private readonly worker: WorkerHandle<MainSendStart>,
+  ) {
+    this.ended = worker.ended;
+    // Whoever waits for room must look again when there will never be any.
+    this.ended.catch(() => progress.bump());
+  }
+
+  /** Starts the worker and gives it the connection. */
+  static async start(options: OutgoingStreamOptions): Promise<OutgoingStream> {
+    const ring = JobRing.create(RING_SLOTS, options.progress);
+    const counters = new ChannelCounters();
+    const worker = await WorkerHandle.start<MainSendStart>({
+      name: "main channel",
+      url: new URL("../../workers/main_send.ts", import.meta.url),
+      start: {
+        channel: options.channel,
+        ram: options.ram.layout,
+        ring: ring.layout,
+        counters: counters.buffer,
+        encoder: options.encoder,
+      },
+      interrupt: () => ring.stop(),
+    });
+    return new OutgoingStream(ring, counters, options.progress, worker);
+  }
+
+  /**
+   * Waits until a job can be pushed.
+   * @param check Throws when waiting has no point any more.
+   */
+  async room(check: () => void): Promise<void> {
+    for (;;) {
+      const seen = this.progress.count;
+      check();
+      if (this.ring.free > 0) return;
+      await this.progress.changed(seen);
+    }
+  }
+
+  /**
+   * Waits until every job is done. What the jobs said is then sent or in the sending buffer.
+   * @param check Throws when waiting has no point any more.
+   */
+  async drained(check: () => void): Promise<void> {
+    for (;;) {
+      const seen = this.progress.count;
+      check();
+      if (this.ring.pending === 0) return;
+      await this.progress.changed(seen);
+    }
+  }
+
+  /** Hands over what {@linkcode OutgoingStream.writer} holds. */
+  async flush(check: () => void): Promise<void> {
+    const bytes = this.writer.take();
+    for (let at = 0; at < bytes.length; at += JOB_BYTES_MAX) {
+      await this.room(check);
+      this.ring.pushBytes(bytes.subarray(at, at + JOB_BYTES_MAX));
+    }
+  }
+
+  /**
+   * Sends everything and ends this side of the connection.
+   * @throws {ConnectionLostError} If not all could be written.
+   */
+  async end(check: () => void): Promise<void> {
+    await this.flush(check);
+    await this.room(check);
+    this.ring.pushMark(JobKind.END);
+    await this.ended;
+  }
+
+  /** Ends the worker and its connection at once, wherever it is. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.worker.stop();
+  }
+}

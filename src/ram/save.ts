@@ -1,0 +1,133 @@
+/**
+ * Saves the `ram` section (wire-format §5; QEMU `migration/ram.c`, `ram_save_setup`, `ram_save_iterate`,
+ * `ram_save_complete`): finds what is dirty and hands it to the workers that send it.
+ *
+ * @module
+ */
+import { PageScan } from "../batch/page_scan.ts";
+import type { GuestRam } from "../machine/guest_ram.ts";
+import type { OutgoingStream } from "./outgoing_stream.ts";
+import { BATCH_PAGES_MAX, type JobRing } from "../threads/job_ring.ts";
+import {
+  ElementType,
+  writeFullSectionHeader,
+  writeSectionFooter,
+  writeShortSectionHeader,
+} from "../wire/section.ts";
+import { type RamBlockEntry, writeBlockList } from "./block_list.ts";
+import { RAM_SECTION, RamFlag } from "./flags.ts";
+
+/** A part of the section is ended after this long, so that commands can pass; in milliseconds. */
+const PART_MS = 50;
+
+/** Where batches go: the main channel, or the multifd channels. */
+export interface BatchSink {
+  /**
+   * A ring with room.
+   * @param check Throws when waiting has no point any more.
+   */
+  ringWithRoom(check: () => void): Promise<JobRing>;
+  /** Batches that were handed over and are not yet sent. */
+  readonly pending: number;
+  /** Waits until there are none. */
+  drained(check: () => void): Promise<void>;
+}
+
+/** What limits one part. */
+export interface PartLimits {
+  /** How many bytes may still be sent now. */
+  allowance(): number;
+  /** Throws when going on has no point any more. */
+  check(): void;
+}
+
+/** How a part ended. */
+export type PartEnd =
+  /** Every page that was dirty has been handed over. */
+  | "round"
+  /** The allowance is used up. */
+  | "limit"
+  /** It was long enough. */
+  | "time";
+
+/** The saver of one migration's `ram` section. */
+export class RamSaver {
+  readonly #scan: PageScan;
+
+  /**
+   * @param ram Whose pages are sent.
+   * @param stream The main channel.
+   * @param sink Where batches of pages go.
+   * @param sectionId How the stream's elements refer to the section.
+   */
+  constructor(
+    private readonly ram: GuestRam,
+    private readonly stream: OutgoingStream,
+    private readonly sink: BatchSink,
+    private readonly sectionId: number,
+  ) {
+    this.#scan = new PageScan(ram);
+  }
+
+  /** How many bytes are dirty. */
+  get remaining(): number {
+    return this.ram.blocks.reduce((sum, block) => sum + block.dirty.count(), 0) * this.ram.pageSize;
+  }
+
+  /** Sends the START: the list of blocks. */
+  async sendStart(blocks: readonly RamBlockEntry[], check: () => void): Promise<void> {
+    const { writer } = this.stream;
+    const type = ElementType.SECTION_START;
+    writeFullSectionHeader(writer, { type, sectionId: this.sectionId, ...RAM_SECTION });
+    writeBlockList(writer, blocks);
+    this.#endElement();
+    await this.stream.flush(check);
+  }
+
+  /** Sends one PART with what is dirty, in the scan's order. */
+  async sendPart(limits: PartLimits): Promise<PartEnd> {
+    writeShortSectionHeader(this.stream.writer, ElementType.SECTION_PART, this.sectionId);
+    await this.stream.flush(limits.check);
+    const deadline = performance.now() + PART_MS;
+    const end = await this.#handOver(limits, () => performance.now() >= deadline);
+    this.#endElement();
+    await this.stream.flush(limits.check);
+    return end;
+  }
+
+  /** Sends the END with all that is dirty; the machine must be stopped and the dirty log synced. */
+  async sendEnd(check: () => void): Promise<void> {
+    writeShortSectionHeader(this.stream.writer, ElementType.SECTION_END, this.sectionId);
+    await this.stream.flush(check);
+    this.#scan.restart();
+    await this.#handOver({ allowance: () => Infinity, check }, () => false);
+    await this.sink.drained(check);
+    this.#endElement();
+    await this.stream.flush(check);
+  }
+
+  /** Hands batches over until nothing is dirty, the limit is reached or the time is up. */
+  async #handOver(limits: PartLimits, timeIsUp: () => boolean): Promise<PartEnd> {
+    for (;;) {
+      const ring = await this.sink.ringWithRoom(limits.check);
+      const allowance = limits.allowance();
+      let pages = BATCH_PAGES_MAX;
+      if (allowance !== Infinity) {
+        // What is on its way is not counted yet: with a limit, little may be.
+        if (this.sink.pending > 1) await this.sink.drained(limits.check);
+        pages = Math.min(pages, Math.floor(limits.allowance() / this.ram.pageSize));
+        if (pages < 1) return "limit";
+      }
+      if (this.#scan.pushBatch(ring, pages) === 0) {
+        this.#scan.restart();
+        return "round";
+      }
+      if (timeIsUp()) return "time";
+    }
+  }
+
+  #endElement(): void {
+    this.stream.writer.be64(RamFlag.EOS);
+    writeSectionFooter(this.stream.writer, this.sectionId);
+  }
+}

@@ -1,0 +1,34 @@
+/**
+ * The thread of an incoming main channel.
+ *
+ * @module
+ */
+import {
+  type FromMainReceive,
+  LoadLoop,
+  type MainReceiveStart,
+  type ToMainReceive,
+} from "../src/ram/load_loop.ts";
+import { toPostedError } from "../src/threads/posted_error.ts";
+import { serveWorker } from "../src/threads/worker_port.ts";
+import { openChannel } from "../src/transport/open_channel.ts";
+
+serveWorker<MainReceiveStart, ToMainReceive, FromMainReceive>(async (start, port) => {
+  const channel = openChannel(start.channel);
+  const loop = new LoadLoop(channel, start);
+  port.ready();
+  const filling = loop.fill().catch((error) => {
+    port.post({ kind: "broken", error: toPostedError(error) });
+  });
+  for await (const message of port) {
+    if (message.kind === "ram") loop.setRam(message.ram);
+    else {
+      loop.takeTurn(message.position).then(
+        (position) => port.post({ kind: "turn-done", position }),
+        (error) => port.post({ kind: "turn-failed", error: toPostedError(error) }),
+      );
+    }
+  }
+  channel.close();
+  await filling;
+});

@@ -1,0 +1,20 @@
+/**
+ * The thread of an outgoing main channel.
+ *
+ * @module
+ */
+import { type MainSendStart, saveLoop } from "../src/ram/save_loop.ts";
+import { serveWorker } from "../src/threads/worker_port.ts";
+import { openChannel } from "../src/transport/open_channel.ts";
+
+serveWorker<MainSendStart>(async (start, port) => {
+  const channel = openChannel(start.channel);
+  port.ready();
+  const stopped = port.receive().then(() => channel.close());
+  try {
+    if (await saveLoop(channel, start)) await channel.shutdown();
+    else await stopped;
+  } finally {
+    channel.close();
+  }
+});
