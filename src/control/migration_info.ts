@@ -1,0 +1,75 @@
+/**
+ * What `query-migrate` returns (wire-format §11.4; QEMU `qapi/migration.json`, `MigrationInfo`): QMP's
+ * keys, to which some of our own are added and none renamed.
+ *
+ * @module
+ */
+import type { MigrationStatus } from "./migration_status.ts";
+
+/** Figures of RAM; bytes and pages since the migration began. */
+export interface RamInfo {
+  /** Bytes sent on all channels. */
+  readonly transferred: number;
+  /** Bytes that are dirty now. */
+  readonly remaining: number;
+  /** All RAM, in bytes. */
+  readonly total: number;
+  /** Pages sent as zeros. */
+  readonly duplicate: number;
+  /** Pages sent with their content. */
+  readonly normal: number;
+  readonly "normal-bytes": number;
+  /** Pages dirtied a second, between the last two syncs. */
+  readonly "dirty-pages-rate": number;
+  /** Megabits a second. */
+  readonly mbps: number;
+  /** How often the dirty log was read: the rounds. */
+  readonly "dirty-sync-count": number;
+  /** Pages the destination asked for. */
+  readonly "postcopy-requests": number;
+  /** The target page, in bytes. */
+  readonly "page-size": number;
+  readonly "multifd-bytes": number;
+  readonly "pages-per-second": number;
+  /** Bytes sent while the guest ran here. */
+  readonly "precopy-bytes": number;
+  /** Bytes sent while it ran nowhere. */
+  readonly "downtime-bytes": number;
+  /** Bytes sent while it ran there. */
+  readonly "postcopy-bytes": number;
+  readonly "dirty-sync-missed-zero-copy": number;
+}
+
+/** An address as QMP writes it. */
+export type SocketAddress =
+  | { readonly type: "inet"; readonly host: string; readonly port: string }
+  | { readonly type: "unix"; readonly path: string }
+  | { readonly type: "vsock"; readonly cid: string; readonly port: string }
+  | { readonly type: "fd"; readonly str: string };
+
+/** One side's view of its migration; times in milliseconds. */
+export interface MigrationInfo {
+  /** Missing before anything happened. */
+  readonly status?: MigrationStatus;
+  readonly ram?: RamInfo;
+  readonly "total-time"?: number;
+  readonly "setup-time"?: number;
+  /** How long the guest ran nowhere. */
+  readonly downtime?: number;
+  readonly "expected-downtime"?: number;
+  readonly "cpu-throttle-percentage"?: number;
+  readonly "error-desc"?: string;
+  readonly "blocked-reasons"?: readonly string[];
+  /** Where a destination listens. */
+  readonly "socket-address"?: readonly SocketAddress[];
+  /** Ours: how writes are noticed, and why not better. */
+  readonly "dirty-log"?: string;
+  /** Ours: what `demo` found, once it has looked at every page. */
+  readonly verified?: boolean;
+}
+
+/** A QMP event as this program emits it. */
+export type MigrationEvent =
+  | { readonly event: "MIGRATION"; readonly data: { readonly status: MigrationStatus } }
+  | { readonly event: "MIGRATION_PASS"; readonly data: { readonly pass: number } }
+  | { readonly event: "STOP" | "RESUME" };

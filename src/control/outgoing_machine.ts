@@ -1,0 +1,39 @@
+/**
+ * What the outgoing state machine needs of what it moves: a machine that runs, or an image of one.
+ *
+ * @module
+ */
+import type { DirtyLogChoice } from "../dirty/choose.ts";
+import type { GuestRam } from "../machine/guest_ram.ts";
+import type { RamBlockEntry } from "../ram/block_list.ts";
+import type { ByteWriter } from "../wire/byte_writer.ts";
+import type { Configuration } from "../wire/configuration.ts";
+
+/** The source's machine. */
+export interface OutgoingMachine {
+  readonly configuration: Configuration;
+  readonly ram: GuestRam;
+  /** The list of blocks as the stream announces it. */
+  readonly blocks: readonly RamBlockEntry[];
+  /** How the stream's elements refer to the `ram` section. */
+  readonly ramSectionId: number;
+  /** Whether the stream says SWITCHOVER_START, which QEMUs before 10.0 do not know. */
+  readonly sendsSwitchoverStart: boolean;
+  /** Whether a guest is running. */
+  readonly running: boolean;
+  /** Why the machine cannot be migrated, if it cannot. */
+  readonly blockers: readonly string[];
+  /** The log of the guest's writes; an image, which nobody writes, has none. */
+  chooseDirtyLog(): DirtyLogChoice | undefined;
+  /** Stops the guest for the switchover. Its RAM and devices do not change from then on. */
+  stop(): Promise<void>;
+  /** Undoes {@linkcode stop}: the guest runs on if it ran before. */
+  runOn(): Promise<void>;
+  /** The machine is the destination's now. */
+  handedOver(): Promise<void>;
+  /**
+   * Appends all sections that are sent once, of the stopped machine.
+   * @returns The JSON description of the stream.
+   */
+  saveDevices(writer: ByteWriter): Uint8Array;
+}

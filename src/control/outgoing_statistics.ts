@@ -1,0 +1,184 @@
+/**
+ * What an outgoing migration measures, and the figures `query-migrate` makes of it.
+ *
+ * @module
+ */
+import type { GuestRam } from "../machine/guest_ram.ts";
+import type { ChannelCounters } from "../threads/channel_counters.ts";
+import type { MigrationInfo, RamInfo } from "./migration_info.ts";
+import { isRunning, type MigrationStatus } from "./migration_status.ts";
+
+/** Bandwidth is measured over at least this long, in milliseconds. */
+const WINDOW_MS = 100;
+
+/** Where the guest ran while bytes were sent. */
+type Phase = "precopy" | "downtime" | "postcopy";
+
+/** One migration's figures; times in milliseconds. */
+export class OutgoingStatistics {
+  readonly #start = performance.now();
+  readonly #channels: ChannelCounters[] = [];
+  readonly #bytes: Record<Phase, number> = { precopy: 0, downtime: 0, postcopy: 0 };
+  #phase: Phase = "precopy";
+  #phaseStart = 0;
+  #setupEnd: number | undefined;
+  #stop: number | undefined;
+  #downtime: number | undefined;
+  #end: number | undefined;
+  #window = { time: this.#start, bytes: 0, pages: 0 };
+  #mbps = 0;
+  #pagesPerSecond = 0;
+  #bandwidth = 0;
+  #sync = { time: this.#start, count: 0 };
+  #dirtyPagesRate = 0;
+  /** What the downtime would be now, in milliseconds. */
+  expectedDowntime: number | undefined;
+
+  /** @param ram What is migrated. */
+  constructor(private readonly ram: GuestRam) {}
+
+  /** Adds a channel's counters. */
+  addChannel(counters: ChannelCounters): void {
+    this.#channels.push(counters);
+  }
+
+  /** Bytes sent on all channels. */
+  get transferred(): number {
+    return this.#sum("bytes");
+  }
+
+  /** Milliseconds since the migration began. */
+  get elapsed(): number {
+    return performance.now() - this.#start;
+  }
+
+  /** Bytes of pages a millisecond: what the rest can be expected to take. 0 while unknown. */
+  get bandwidth(): number {
+    return this.#bandwidth;
+  }
+
+  /** The setup is over. */
+  setupDone(): void {
+    this.#setupEnd = performance.now();
+    this.#window.time = this.#setupEnd;
+  }
+
+  /** The guest is being stopped. */
+  guestStops(): void {
+    this.#stop = performance.now();
+    this.#turnTo("downtime");
+  }
+
+  /** The guest runs again, here or there. */
+  guestRuns(): void {
+    if (this.#stop !== undefined) this.#downtime ??= performance.now() - this.#stop;
+    this.#turnTo("postcopy");
+  }
+
+  /** The migration is over. */
+  ended(): void {
+    this.#end = performance.now();
+    this.#turnTo(this.#phase);
+    const time = this.#end - (this.#setupEnd ?? this.#start);
+    if (time > 0) {
+      this.#mbps = this.transferred * 8 / time / 1000;
+      this.#pagesPerSecond = this.#pages / time * 1000;
+    }
+  }
+
+  /**
+   * The dirty log was read.
+   * @param dirtied How many pages were dirtied since the last time.
+   */
+  synced(dirtied: number): void {
+    const now = performance.now();
+    if (this.#sync.count > 0 && now > this.#sync.time) {
+      this.#dirtyPagesRate = dirtied / (now - this.#sync.time) * 1000;
+    }
+    this.#sync = { time: now, count: this.#sync.count + 1 };
+  }
+
+  /** How often the dirty log was read. */
+  get syncs(): number {
+    return this.#sync.count;
+  }
+
+  /** Brings the bandwidth up to date. @param force Even if the window is short. */
+  measure(force = false): void {
+    const now = performance.now();
+    const time = now - this.#window.time;
+    if (time < (force ? 1 : WINDOW_MS)) return;
+    const bytes = this.transferred;
+    const pages = this.#pages;
+    const sent = bytes - this.#window.bytes;
+    if (sent === 0) return;
+    this.#mbps = sent * 8 / time / 1000;
+    this.#pagesPerSecond = (pages - this.#window.pages) / time * 1000;
+    // Compressed or not: what counts is how many of the pages with content pass.
+    const content = this.#sum("normalPages") * this.ram.pageSize;
+    this.#bandwidth = Math.max(sent, content - this.#contentBefore) / time;
+    this.#contentBefore = content;
+    this.#window = { time: now, bytes, pages };
+  }
+  #contentBefore = 0;
+
+  /** The object that `query-migrate` returns. */
+  info(status: MigrationStatus, remaining: number): MigrationInfo {
+    const bare = status === "failed" || status === "cancelled" || status === "setup";
+    if (status === "none") return {};
+    if (bare) return { status };
+    const over = !isRunning(status);
+    const total = (this.#end ?? performance.now()) - this.#start;
+    return {
+      status,
+      "total-time": Math.round(total),
+      ...(this.#setupEnd !== undefined &&
+        { "setup-time": Math.round(this.#setupEnd - this.#start) }),
+      ...(this.#downtime !== undefined && { downtime: Math.round(this.#downtime) }),
+      ...(!over && this.expectedDowntime !== undefined &&
+        { "expected-downtime": Math.round(this.expectedDowntime) }),
+      ram: this.#ramInfo(over, remaining),
+    };
+  }
+
+  #ramInfo(over: boolean, remaining: number): RamInfo {
+    const { pageSize, length } = this.ram;
+    const normal = this.#sum("normalPages");
+    const bytes = { ...this.#bytes };
+    bytes[this.#phase] += this.transferred - this.#phaseStart;
+    return {
+      transferred: this.transferred,
+      remaining: over ? 0 : remaining,
+      total: length,
+      duplicate: this.#sum("zeroPages"),
+      normal,
+      "normal-bytes": normal * pageSize,
+      "dirty-pages-rate": over ? 0 : Math.round(this.#dirtyPagesRate),
+      mbps: this.#mbps,
+      "dirty-sync-count": this.#sync.count,
+      "postcopy-requests": 0,
+      "page-size": pageSize,
+      "multifd-bytes": 0,
+      "pages-per-second": Math.round(this.#pagesPerSecond),
+      "precopy-bytes": bytes.precopy,
+      "downtime-bytes": bytes.downtime,
+      "postcopy-bytes": bytes.postcopy,
+      "dirty-sync-missed-zero-copy": 0,
+    };
+  }
+
+  get #pages(): number {
+    return this.#sum("normalPages") + this.#sum("zeroPages");
+  }
+
+  #turnTo(phase: Phase): void {
+    const transferred = this.transferred;
+    this.#bytes[this.#phase] += transferred - this.#phaseStart;
+    this.#phaseStart = transferred;
+    this.#phase = phase;
+  }
+
+  #sum(counter: Parameters<ChannelCounters["get"]>[0]): number {
+    return this.#channels.reduce((sum, channel) => sum + channel.get(counter), 0);
+  }
+}
