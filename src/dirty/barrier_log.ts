@@ -18,6 +18,7 @@ import { StateError } from "../errors.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
 import type { RamBlock } from "../machine/ram_block.ts";
 import { type DirtyLog, markDirtyWord } from "./dirty_log.ts";
+import { markUntouched } from "./untouched.ts";
 
 /** The log of a guest that calls {@linkcode markWritten}, or does in its own code what that does. */
 export class BarrierLog implements DirtyLog {
@@ -35,6 +36,7 @@ export class BarrierLog implements DirtyLog {
       if (this.#running) throw new StateError("The dirty log runs already");
       // Marks of earlier stores. One that is wiped here was made before the start, its store too.
       this.#wipe();
+      markUntouched(this.#ram);
       this.#running = true;
     });
   }

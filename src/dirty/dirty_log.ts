@@ -18,7 +18,8 @@ export interface DirtyLog {
 
   /**
    * Begins. Every write that is made after this has resolved shows in a later {@linkcode sync};
-   * what was written earlier does not have to.
+   * what was written earlier does not have to. It also makes the blocks' `untouched` bitmaps true
+   * (`untouched.ts`), which nobody keeps while no log runs.
    * @throws {StateError} If it runs already, or the host refuses.
    */
   start(): Promise<void>;

@@ -13,6 +13,7 @@ import type { GuestRam } from "../machine/guest_ram.ts";
 import { DigestTable, type DigestTableLayout } from "./digest_table.ts";
 import type { DirtyLog } from "./dirty_log.ts";
 import type { HashScanReply, HashScanRequest } from "./hash_scan.ts";
+import { markUntouched } from "./untouched.ts";
 
 /** The log that compares; senders must use its {@linkcode HashLog.digests}. */
 export class HashLog implements DirtyLog {
@@ -52,6 +53,7 @@ export class HashLog implements DirtyLog {
         digests: this.#table.layout,
         stop: this.#stop,
       });
+      markUntouched(this.#ram);
     } catch (error) {
       await this.stop();
       throw error;

@@ -27,6 +27,7 @@ import {
 } from "../os/userfaultfd.ts";
 import { type DirtyLog, markDirty } from "./dirty_log.ts";
 import { type HostRange, hostRanges } from "./host_range.ts";
+import { markUntouched } from "./untouched.ts";
 
 /** What a running log holds. */
 interface Watch {
@@ -50,6 +51,7 @@ export class KernelLog implements DirtyLog {
     return Promise.try(() => {
       if (this.#watch) throw new StateError("The dirty log runs already");
       this.#watch = watch(this.#ram);
+      markUntouched(this.#ram);
     });
   }
 

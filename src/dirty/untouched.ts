@@ -1,26 +1,30 @@
 /**
  * Pages that were never written: they read as zeros, so they are neither read (which would make the
- * kernel provide them) nor sent.
+ * kernel provide them) nor sent with content.
  *
  * @module
  */
 import type { GuestRam } from "../machine/guest_ram.ts";
 import type { RamBlock } from "../machine/ram_block.ts";
 import { Pagemap } from "../os/pagemap.ts";
+import { probeHost } from "../os/probe.ts";
 import { type HostRange, hostRanges } from "./host_range.ts";
 
 /**
  * Asks the kernel which pages were never written and sets exactly their bits in the blocks' `untouched`
  * bitmaps.
  *
- * Call it when the dirty log runs, not before. A page that is written before the kernel is asked has no
- * bit here; one that is written later gets its bit in `dirty`, and loses that here, at the next `sync()`.
- * The other way round, a write between the answer and the log's start would be in neither.
+ * Every dirty log calls it when it has begun to note writes, not before. A page that is written before
+ * the kernel is asked has no bit here; one that is written later gets its bit in `dirty`, and loses that
+ * here, at the next `sync()`. The other way round, a write between the answer and the log's beginning
+ * would be in neither.
  *
  * @returns Whether the kernel answered. If not (no FFI, no PAGEMAP_SCAN), no page counts as untouched.
  */
 export function markUntouched(ram: GuestRam): boolean {
   for (const block of ram.blocks) block.untouched.fill(0, block.pageCount, false);
+  // What the kernel claims is believed only if it was right about a page of which we know.
+  if (probeHost().pageContent !== undefined) return false;
   const ranges = hostRanges(ram);
   const pagemap = Pagemap.open();
   if (!ranges || typeof pagemap === "number") return false;

@@ -1,3 +1,4 @@
+import "../support/load_libc.ts";
 import { assertEquals, assertThrows } from "@std/assert";
 import { BarrierLog, markWritten } from "../../src/dirty/barrier_log.ts";
 import { GuestRam } from "../../src/machine/guest_ram.ts";

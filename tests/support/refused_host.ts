@@ -61,6 +61,7 @@ for (const argument of Deno.args) {
 const ram = GuestRam.create([{ name: "ram", length: 65536 }]);
 const { log, description } = chooseDirtyLog(ram, { barrierCapable: false });
 await log.start();
-const found = { lacks: probeHost(), description, found: await log.sync() };
+const untouched = ram.blocks[0]!.untouched.count();
+const found = { lacks: probeHost(), description, untouched, found: await log.sync() };
 await Deno.stdout.write(new TextEncoder().encode(JSON.stringify(found)));
 await log.stop();
