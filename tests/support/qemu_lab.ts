@@ -97,7 +97,7 @@ export function qemuTest(
       try {
         await fn(lab);
       } catch (error) {
-        if (error instanceof Error) error.message += `\n\n${lab.report}`;
+        if (error instanceof Error && lab.report !== "") error.message += `\n\n${lab.report}`;
         throw error;
       }
     },

@@ -9,6 +9,7 @@ import { Child } from "./child.ts";
 import { withPatience } from "./event_log.ts";
 import { findQemu, type QemuProgram, type QemuVersion } from "./qemu_program.ts";
 import { QmpClient, QmpClosedError } from "./qmp_client.ts";
+import { closeQuietly } from "./sockets.ts";
 import { SerialLog } from "./serial_log.ts";
 import type { SweepGuest, SweepGuestDelivery } from "./sweep_guest.ts";
 
@@ -98,16 +99,8 @@ export async function startQemu(options: QemuOptions, dir: string): Promise<Star
     return { child, commandLine: [program.path, ...args], qmp, serial };
   } catch (error) {
     await child[Symbol.asyncDispose]();
-    for (const connection of accepted) closeQuietly(connection);
+    accepted.forEach(closeQuietly);
     throw error;
-  }
-}
-
-function closeQuietly(connection: Deno.Conn): void {
-  try {
-    connection.close();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.BadResource)) throw error; // closed already
   }
 }
 

@@ -7,6 +7,7 @@
 import { TextLineStream } from "@std/streams";
 import { PATIENCE_MS, withPatience } from "./event_log.ts";
 import { isJsonObject, type JsonObject, type JsonValue, parseJsonObject } from "./json.ts";
+import { closeQuietly, connectTo, writeAll } from "./sockets.ts";
 import { asQmpEvent, QmpEvents } from "./qmp_events.ts";
 
 /** The server refused a command. */
@@ -63,7 +64,7 @@ export class QmpClient implements AsyncDisposable {
    * @returns The client, ready for commands.
    */
   static async connect(uri: string): Promise<QmpClient> {
-    return await QmpClient.over(await connect(uri));
+    return await QmpClient.over(await connectTo(uri));
   }
 
   /**
@@ -172,23 +173,6 @@ export class QmpClient implements AsyncDisposable {
     this.#pending.clear();
     this.#greeted.reject(reason);
     this.events.end(reason);
-    try {
-      this.#connection.close();
-    } catch (error) {
-      // Reading to the end closes it as well.
-      if (!(error instanceof Deno.errors.BadResource)) throw error;
-    }
+    closeQuietly(this.#connection); // reading to the end has closed it as well
   }
-}
-
-async function connect(uri: string): Promise<Deno.Conn> {
-  const unix = /^unix:(.+)$/.exec(uri);
-  if (unix) return await Deno.connect({ transport: "unix", path: unix[1]! });
-  const tcp = /^tcp:(.+):(\d+)$/.exec(uri);
-  if (tcp) return await Deno.connect({ hostname: tcp[1]!, port: Number(tcp[2]) });
-  throw new TypeError(`Neither unix:PATH nor tcp:HOST:PORT: ${uri}`);
-}
-
-async function writeAll(to: Deno.Conn, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length;) at += await to.write(bytes.subarray(at));
 }
