@@ -5,6 +5,7 @@
  * @module
  */
 import { Qemu, type QemuOptions } from "./qemu.ts";
+import { Ferry, type FerryOptions } from "./run_ferry.ts";
 import { findQemu, type QemuVersion } from "./qemu_program.ts";
 
 /** What a test needs. */
@@ -18,7 +19,7 @@ export interface QemuTestOptions {
 /** A test's QEMUs, its folder, and whatever else must be gone when it ends. */
 export class QemuLab implements AsyncDisposable {
   readonly #stack = new AsyncDisposableStack();
-  readonly #qemus: Qemu[] = [];
+  readonly #reporters: { readonly report: string }[] = [];
 
   private constructor(
     /** A folder for this test alone. */
@@ -39,13 +40,25 @@ export class QemuLab implements AsyncDisposable {
    * @returns It; killed when the test ends.
    */
   async qemu(version: QemuVersion, options: Omit<QemuOptions, "version"> = {}): Promise<Qemu> {
-    const qemu = this.#stack.use(await Qemu.launch({ version, ...options }));
-    this.#qemus.push(qemu);
-    return qemu;
+    return this.use(await Qemu.launch({ version, ...options }));
   }
 
-  /** Disposes of something when the test ends, before what was made earlier. */
+  /**
+   * Starts Ferry.
+   * @param args Its command line.
+   * @param options With what.
+   * @returns It; killed when the test ends.
+   */
+  ferry(args: readonly string[], options: FerryOptions = {}): Ferry {
+    return this.use(new Ferry(args, options));
+  }
+
+  /**
+   * Disposes of something when the test ends, before what was made earlier; when the test fails, its
+   * `report` is shown.
+   */
   use<T extends Disposable | AsyncDisposable>(resource: T): T {
+    if ("report" in resource) this.#reporters.push(resource as T & { report: string });
     return this.#stack.use(resource);
   }
 
@@ -59,9 +72,9 @@ export class QemuLab implements AsyncDisposable {
     return `unix:${this.path(name)}`;
   }
 
-  /** What every QEMU of the lab has to say. */
+  /** What every QEMU and Ferry of the lab has to say. */
   get report(): string {
-    return this.#qemus.map((qemu) => qemu.report).join("\n");
+    return this.#reporters.map(({ report }) => report).join("\n");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
