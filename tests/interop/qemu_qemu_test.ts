@@ -8,6 +8,7 @@ import { assertSameMemory } from "../support/guest_memory.ts";
 import type { Qemu } from "../support/qemu.ts";
 import { type QemuLab, qemuTest } from "../support/qemu_lab.ts";
 import type { QemuVersion } from "../support/qemu_program.ts";
+import { saveStream } from "../support/save_stream.ts";
 import { checkSweep } from "../support/sweep_check.ts";
 import { SweepGuest, type SweepGuestDelivery } from "../support/sweep_guest.ts";
 
@@ -26,8 +27,8 @@ async function startSource(
 
 /** Checks memory on both sides, then that the guest lives at the destination. */
 async function assertArrived(source: Qemu, destination: Qemu): Promise<void> {
-  assertEquals(await source.runState(), "postmigrate");
-  assertEquals(await destination.runState(), "paused");
+  await source.waitForRunState("postmigrate");
+  await destination.waitForRunState("paused");
   await assertSameMemory(source, destination);
   checkSweep(guest, await destination.readMemory(guest.start, guest.size));
   await destination.cont();
@@ -57,8 +58,8 @@ for (const [from, to] of [["10.0", "10.0"], ["7.2", "10.0"], ["10.0", "7.2"]] as
     const source = await startSource(lab, from);
     await source.stop();
     const file = lab.path("stream");
-    // 7.2 has no file: transport; a shell writes the same bytes.
-    await source.migrateAndWait(from === "7.2" ? `exec:cat > ${file}` : `file:${file}`);
+    if (from === "7.2") await Deno.writeFile(file, await saveStream(source, lab.dir)); // has no file:
+    else await source.migrateAndWait(`file:${file}`);
     const destination = await lab.qemu(to, {
       ...{ name: "destination", guest, incoming: `exec:cat ${file}` },
     });
@@ -82,7 +83,7 @@ qemuTest("QEMU 10.0 to 10.0: a guest goes on by itself when it ran before", {
   assertEquals(destination.events.names.slice(0, 2), ["setup", "active"]);
   assertEquals(destination.events.statuses, ["setup", "active", "completed"]);
   await destination.serial.waitForHeartbeats();
-  assertEquals(await destination.runState(), "running");
+  await destination.waitForRunState("running");
 });
 
 qemuTest("QEMU 10.0 to 10.0: a guest that nobody waits for runs on", {
@@ -93,6 +94,6 @@ qemuTest("QEMU 10.0 to 10.0: a guest that nobody waits for runs on", {
   const error = await assertRejects(() => source.waitForStatus("completed"), Error);
   assert(error.message.includes("setup, failed"), error.message);
   assert(error.message.includes("nobody"), "QEMU's own words are in the message");
-  assertEquals(await source.runState(), "running");
+  await source.waitForRunState("running");
   await source.serial.waitForHeartbeats();
 });

@@ -26,12 +26,12 @@ export interface Exit {
 }
 
 /** How long output is read on after a process has ended: a grandchild may hold the pipe. */
-const DRAIN_MS = 2_000;
+const DRAIN_MS = 1_000;
 
 let guard: readonly string[] | undefined;
 
-/** The command before a command that ties its life to ours, where the system has it. */
-function lifeGuard(): readonly string[] {
+/** What goes before a command to tie its life to ours; nothing where the system cannot. */
+export function lifeGuard(): readonly string[] {
   guard ??= (() => {
     const command = ["setpriv", "--pdeathsig", "KILL", "--"];
     try {

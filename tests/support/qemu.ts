@@ -4,7 +4,7 @@
  * @module
  */
 import type { Exit } from "./child.ts";
-import { withPatience } from "./event_log.ts";
+import { PATIENCE_MS, PatienceError, withPatience } from "./event_log.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "./json.ts";
 import { QemuExitedError, type QemuOptions, type StartedQemu, startQemu } from "./qemu_start.ts";
 import { QmpClosedError } from "./qmp_client.ts";
@@ -19,6 +19,9 @@ export type MigrationInfo = JsonObject & {
   readonly "error-desc"?: string;
   readonly ram?: { readonly [counter: string]: number };
 };
+
+/** How long to wait before asking again for what comes without an event. */
+const POLL_MS = 2;
 
 /** A QEMU. */
 export class Qemu implements AsyncDisposable {
@@ -57,6 +60,11 @@ export class Qemu implements AsyncDisposable {
   /** The program and its arguments. */
   get commandLine(): readonly string[] {
     return this.#started.commandLine;
+  }
+
+  /** Every QMP command so far, as JSON. */
+  get commands(): readonly string[] {
+    return this.#started.qmp.sent;
   }
 
   /** The process's number. */
@@ -157,6 +165,23 @@ export class Qemu implements AsyncDisposable {
   async runState(): Promise<string> {
     const answer = await this.execute("query-status");
     return isJsonObject(answer) ? String(answer["status"]) : "";
+  }
+
+  /**
+   * Waits until the machine is in a run state. After a migration QEMU changes it a little later than the
+   * migration's status, and some states (`postmigrate`, `finish-migrate`) come without an event: this asks
+   * again and again.
+   * @param wanted The state.
+   * @throws {PatienceError} When it does not come, with the state that is there instead.
+   */
+  async waitForRunState(wanted: string): Promise<void> {
+    const end = performance.now() + PATIENCE_MS;
+    for (let state; (state = await this.runState()) !== wanted;) {
+      if (performance.now() > end) {
+        throw new PatienceError(`${this.name} is ${state}, and never became ${wanted}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
   }
 
   /** The URI on which a QEMU waits that was told to take any TCP port. */

@@ -19,7 +19,7 @@ export interface QemuTestOptions {
 /** A test's QEMUs, its folder, and whatever else must be gone when it ends. */
 export class QemuLab implements AsyncDisposable {
   readonly #stack = new AsyncDisposableStack();
-  readonly #reporters: { readonly report: string }[] = [];
+  readonly #resources: (Disposable | AsyncDisposable)[] = [];
 
   private constructor(
     /** A folder for this test alone. */
@@ -58,7 +58,7 @@ export class QemuLab implements AsyncDisposable {
    * `report` is shown.
    */
   use<T extends Disposable | AsyncDisposable>(resource: T): T {
-    if ("report" in resource) this.#reporters.push(resource as T & { report: string });
+    this.#resources.push(resource);
     return this.#stack.use(resource);
   }
 
@@ -72,9 +72,15 @@ export class QemuLab implements AsyncDisposable {
     return `unix:${this.path(name)}`;
   }
 
+  /** All that is disposed of with the lab, oldest first. */
+  get resources(): readonly (Disposable | AsyncDisposable)[] {
+    return this.#resources;
+  }
+
   /** What every QEMU and Ferry of the lab has to say. */
   get report(): string {
-    return this.#reporters.map(({ report }) => report).join("\n");
+    return this.#resources.flatMap((resource) => "report" in resource ? resource.report : [])
+      .join("\n");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -36,14 +36,21 @@ const found = new Map<QemuVersion, QemuProgram | string>();
  */
 export function findQemu(version: QemuVersion): QemuProgram | string {
   let result = found.get(version);
-  if (result === undefined) found.set(version, result = search(version));
+  if (result === undefined) {
+    const named = Deno.env.get(VARIABLES[version]);
+    const places = named ? [named] : [NAME, `${REPOSITORY}.ci/qemu-${version}`];
+    found.set(version, result = searchQemu(version, places));
+  }
   return result;
 }
 
-function search(version: QemuVersion): QemuProgram | string {
-  const variable = VARIABLES[version];
-  const named = Deno.env.get(variable);
-  const places = named ? [named] : [NAME, `${REPOSITORY}.ci/qemu-${version}`];
+/**
+ * Looks for a QEMU in some places.
+ * @param version Which release.
+ * @param places Programs, or folders that packages were unpacked into.
+ * @returns The first of that release, or why there is none.
+ */
+export function searchQemu(version: QemuVersion, places: readonly string[]): QemuProgram | string {
   const met: string[] = [];
   for (const place of places) {
     const path = isFolder(place) ? `${place}/usr/bin/${NAME}` : place;
@@ -53,7 +60,7 @@ function search(version: QemuVersion): QemuProgram | string {
     }
     met.push(banner === undefined ? `no ${path}` : `${path} is ${banner}`);
   }
-  return `QEMU ${version} not found: ${met.join(", ")} (set ${variable})`;
+  return `QEMU ${version} not found: ${met.join(", ")} (set ${VARIABLES[version]})`;
 }
 
 function ask(path: string): string | undefined {

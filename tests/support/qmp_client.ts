@@ -46,6 +46,7 @@ export class QmpClient implements AsyncDisposable {
   /** What the server sends on its own. */
   readonly events = new QmpEvents();
   readonly #connection: Deno.Conn;
+  readonly #sent: string[] = [];
   readonly #pending = new Map<number, Pending>();
   readonly #greeted = Promise.withResolvers<QmpGreeting>();
   readonly #reading: Promise<void>;
@@ -88,6 +89,11 @@ export class QmpClient implements AsyncDisposable {
     return this.#greeted.promise;
   }
 
+  /** Every command so far, as JSON. */
+  get sent(): readonly string[] {
+    return this.#sent;
+  }
+
   /**
    * Runs a command.
    * @param command Its name.
@@ -104,9 +110,11 @@ export class QmpClient implements AsyncDisposable {
   ): Promise<JsonValue> {
     if (this.#closed) throw this.#closed;
     const id = ++this.#lastId;
+    const request = { [how]: command, ...(args && { arguments: args }) };
+    this.#sent.push(JSON.stringify(request));
     const { promise, resolve, reject } = Promise.withResolvers<JsonValue>();
     this.#pending.set(id, { command, resolve, reject });
-    const line = JSON.stringify({ [how]: command, ...(args && { arguments: args }), id });
+    const line = JSON.stringify({ ...request, id });
     try {
       await writeAll(this.#connection, new TextEncoder().encode(line + "\n"));
     } catch (cause) {
