@@ -11,6 +11,7 @@ import type { QemuVersion } from "../support/qemu_program.ts";
 import { saveStream } from "../support/save_stream.ts";
 import { checkSweep } from "../support/sweep_check.ts";
 import { SweepGuest, type SweepGuestDelivery } from "../support/sweep_guest.ts";
+import { Tap } from "../support/tap.ts";
 
 const guest = new SweepGuest({ fill: 1024, paceMs: 5 });
 
@@ -64,6 +65,28 @@ for (const [from, to] of [["10.0", "10.0"], ["7.2", "10.0"], ["10.0", "7.2"]] as
       ...{ name: "destination", guest, incoming: `exec:cat ${file}` },
     });
     await destination.waitForStatus("completed");
+    await assertArrived(source, destination);
+  });
+}
+
+for (const [from, to] of [["7.2", "10.0"], ["10.0", "7.2"]] as const) {
+  qemuTest(`QEMU ${from} to ${to}: a running guest arrives over three multifd channels`, {
+    needs: [from, to],
+  }, async (lab) => {
+    const source = await startSource(lab, from);
+    const destination = await lab.qemu(to, {
+      ...{ name: "destination", guest, incoming: "defer", paused: true },
+    });
+    for (const qemu of [source, destination]) {
+      await qemu.setCapabilities({ multifd: true });
+      await qemu.setParameters({ "multifd-channels": 3, "multifd-compression": "zstd" });
+    }
+    await destination.migrateIncoming(lab.unix());
+    const tap = lab.use(new Tap({ to: lab.unix(), record: false }));
+    const info = await source.migrateAndWait(tap.uri);
+    await destination.waitForStatus("completed");
+    assertEquals(tap.accepted, 4);
+    assert((info.ram?.["multifd-bytes"] ?? 0) > 0);
     await assertArrived(source, destination);
   });
 }

@@ -31,7 +31,7 @@ function commandsOf(lab: QemuLab): Record<string, string[]> {
   return Object.fromEntries(qemus.map((qemu) => [
     qemu.name,
     [qemu.commandLine.join(" "), ...qemu.commands].map((line) =>
-      line.replaceAll(lab.dir, "$DIR").replaceAll(/\/tmp\/ferry-qemu-\w+/g, "$DIR")
+      line.replaceAll(lab.dir, "$DIR").replaceAll(/[^\s:=]*\/ferry-qemu-\w+/g, "$DIR")
         .replace(/^\S*qemu-system-x86_64( -L \S+)*/, "qemu-system-x86_64")
     ),
   ]));
