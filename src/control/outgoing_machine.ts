@@ -23,8 +23,10 @@ export interface OutgoingMachine {
   readonly running: boolean;
   /** Why the machine cannot be migrated, if it cannot. */
   readonly blockers: readonly string[];
-  /** The log of the guest's writes; an image, which nobody writes, has none. */
-  chooseDirtyLog(): DirtyLogChoice | undefined;
+  /** Starts the log of the guest's writes; an image, which nobody writes, has none. */
+  startDirtyLog(): Promise<DirtyLogChoice | undefined>;
+  /** Ends the log. */
+  stopDirtyLog(): Promise<void>;
   /** Stops the guest for the switchover. Its RAM and devices do not change from then on. */
   stop(): Promise<void>;
   /** Undoes {@linkcode stop}: the guest runs on if it ran before. */

@@ -6,6 +6,7 @@
  */
 import type { GuestRam } from "../machine/guest_ram.ts";
 import type { RecordEncoderOptions } from "./record_encoder.ts";
+import type { BatchSink } from "./save.ts";
 import type { MainSendStart } from "./save_loop.ts";
 import { ChannelCounters } from "../threads/channel_counters.ts";
 import { JOB_BYTES_MAX, JobKind, JobRing, type Progress } from "../threads/job_ring.ts";
@@ -28,7 +29,7 @@ export interface OutgoingStreamOptions {
 }
 
 /** The sending side of the main channel. */
-export class OutgoingStream implements AsyncDisposable {
+export class OutgoingStream implements AsyncDisposable, BatchSink {
   /** Headers, commands, device state: sent by {@linkcode OutgoingStream.flush}. */
   readonly writer = new ByteWriter(4096);
   /** Rejects when the connection or the worker failed; resolves after {@linkcode OutgoingStream.end}. */
@@ -64,17 +65,17 @@ export class OutgoingStream implements AsyncDisposable {
     return new OutgoingStream(ring, counters, options.progress, worker);
   }
 
-  /**
-   * Waits until a job can be pushed.
-   * @param check Throws when waiting has no point any more.
-   */
-  async room(check: () => void): Promise<void> {
+  async ringWithRoom(check: () => void): Promise<JobRing> {
     for (;;) {
       const seen = this.progress.count;
       check();
-      if (this.ring.free > 0) return;
+      if (this.ring.free > 0) return this.ring;
       await this.progress.changed(seen);
     }
+  }
+
+  get pending(): number {
+    return this.ring.pending;
   }
 
   /**
@@ -94,7 +95,7 @@ export class OutgoingStream implements AsyncDisposable {
   async flush(check: () => void): Promise<void> {
     const bytes = this.writer.take();
     for (let at = 0; at < bytes.length; at += JOB_BYTES_MAX) {
-      await this.room(check);
+      await this.ringWithRoom(check);
       this.ring.pushBytes(bytes.subarray(at, at + JOB_BYTES_MAX));
     }
   }
@@ -105,7 +106,7 @@ export class OutgoingStream implements AsyncDisposable {
    */
   async end(check: () => void): Promise<void> {
     await this.flush(check);
-    await this.room(check);
+    await this.ringWithRoom(check);
     this.ring.pushMark(JobKind.END);
     await this.ended;
   }

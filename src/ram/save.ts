@@ -23,7 +23,7 @@ const PART_MS = 50;
 /** Where batches go: the main channel, or the multifd channels. */
 export interface BatchSink {
   /**
-   * A ring with room.
+   * Waits for a ring with room.
    * @param check Throws when waiting has no point any more.
    */
   ringWithRoom(check: () => void): Promise<JobRing>;

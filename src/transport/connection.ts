@@ -6,7 +6,14 @@
  */
 import { StateError } from "../errors.ts";
 import { startBridge } from "./bridge.ts";
-import type { BridgeSpec, Channel, ChannelSpec, DescriptorSpec, FileSpec } from "./channel.ts";
+import type {
+  BridgeSpec,
+  Channel,
+  ChannelSpec,
+  DescriptorSpec,
+  Direction,
+  FileSpec,
+} from "./channel.ts";
 import { ConnChannel } from "./conn_channel.ts";
 import { closeDescriptor, splitDescriptor } from "./descriptor.ts";
 import { FileChannel } from "./file_channel.ts";
@@ -15,6 +22,8 @@ import { SocketChannel } from "./socket_channel.ts";
 /** The same for all kinds; used in the order of its members, by the endpoint alone. */
 export interface Connection {
   readonly peer: string;
+  /** Which way bytes can go. */
+  readonly direction: Direction;
   /** Opens it on this thread, to read the head; the same channel each time. */
   open(): Channel;
   /** Ends it, instead of handing it off. */
@@ -34,11 +43,13 @@ function withHead<Spec extends DescriptorSpec>(spec: Spec, head: Uint8Array): Sp
 /** A socket or pipe whose descriptor goes to the other thread. */
 export class DescriptorConnection implements Connection {
   readonly peer: string;
+  readonly direction: Direction;
   #channel: SocketChannel | undefined;
 
   /** @param spec The descriptor, not adopted by anything. */
   constructor(private readonly spec: DescriptorSpec) {
     this.peer = spec.peer;
+    this.direction = spec.direction;
   }
 
   open(): Channel {
@@ -73,6 +84,7 @@ export class DescriptorConnection implements Connection {
 /** A connection that stays on this thread, behind a bridge. */
 export class BridgedConnection implements Connection {
   readonly peer: string;
+  readonly direction = "both";
   readonly #channel: ConnChannel;
 
   /** @param conn The connection. @param peer What is on the other side. */
@@ -106,11 +118,13 @@ export class BridgedConnection implements Connection {
 /** A file, which the other thread opens for itself. */
 export class FileConnection implements Connection {
   readonly peer: string;
+  readonly direction: Direction;
   #channel: FileChannel | undefined;
 
   /** @param spec What `fileSpec` returned. */
   constructor(private readonly spec: FileSpec) {
     this.peer = `file:${spec.path}`;
+    this.direction = spec.mode;
   }
 
   open(): Channel {

@@ -4,7 +4,7 @@
  * @module
  */
 import { StateError, TransportError } from "../errors.ts";
-import type { ChannelSpec } from "./channel.ts";
+import type { ChannelSpec, Direction } from "./channel.ts";
 import type { Command } from "./command.ts";
 import type { Connection } from "./connection.ts";
 import { waitFor, type WaitOptions } from "./wait.ts";
@@ -26,6 +26,11 @@ export class Endpoint implements AsyncDisposable {
   /** What is on the other side, for messages. */
   get peer(): string {
     return this.connection.peer;
+  }
+
+  /** Which way bytes can go: only with both is there a return path. */
+  get direction(): Direction {
+    return this.connection.direction;
   }
 
   /**

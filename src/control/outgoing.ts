@@ -1,0 +1,414 @@
+/**
+ * The outgoing migration: its phases in their order, and one place for everything that goes wrong
+ * (wire-format §10; QEMU `migration/migration.c`, `migration_thread`).
+ *
+ * ```text
+ * none → setup → active ⇄ rounds → [pre-switchover] → device ─┬─ handover ─→ completed
+ *                   any failure or cancel: the guest runs on ─┘   after it: never again here
+ * ```
+ *
+ * @module
+ */
+import {
+  asMigrationError,
+  CancelledError,
+  HandoverUnknownError,
+  MigrationError,
+  PeerFailedError,
+  StateError,
+} from "../errors.ts";
+import type { DirtyLogChoice } from "../dirty/choose.ts";
+import { HashLog } from "../dirty/hash_log.ts";
+import { markUntouched } from "../dirty/untouched.ts";
+import { ReturnPath } from "../postcopy/return_path.ts";
+import { OutgoingStream } from "../ram/outgoing_stream.ts";
+import { RamSaver } from "../ram/save.ts";
+import { Progress } from "../threads/job_ring.ts";
+import { connect } from "../transport/connect.ts";
+import type { Endpoint } from "../transport/endpoint.ts";
+import type { TransportOptions } from "../transport/options.ts";
+import type { MigrationUri } from "../transport/uri.ts";
+import { Command, writeCommand, writePing } from "../wire/command.ts";
+import { writeConfiguration } from "../wire/configuration.ts";
+import type { ReturnPathMessage } from "../wire/return_path.ts";
+import { ElementType } from "../wire/section.ts";
+import { writeStreamHeader } from "../wire/stream_header.ts";
+import { writeVmDescription } from "../wire/vm_description.ts";
+import type { Capabilities } from "./capabilities.ts";
+import { expectedDowntimeMs, type RoundFacts, shouldSwitchOver } from "./convergence.ts";
+import type { MigrationEvent, MigrationInfo } from "./migration_info.ts";
+import {
+  type MigrationStatus,
+  nextStatus,
+  OUTGOING,
+  type OutgoingEvent,
+} from "./migration_status.ts";
+import type { OutgoingMachine } from "./outgoing_machine.ts";
+import { OutgoingStatistics } from "./outgoing_statistics.ts";
+import type { Parameters } from "./parameters.ts";
+import { RateLimit } from "./rate_limit.ts";
+import { Trouble } from "./trouble.ts";
+
+/** How long a connection may take to come about, in milliseconds. */
+const CONNECT_TIMEOUT_MS = 30_000;
+
+/** Numbers in PING, which PONG repeats. */
+const Ping = {
+  /** After the return path was opened: the destination has understood the beginning. */
+  OPENED: 1,
+  /** Before the end of the stream: the destination has loaded everything. The number is ours. */
+  LOADED: 0x46,
+} as const;
+
+/** What a migration is told. */
+export interface OutgoingOptions {
+  readonly uri: MigrationUri;
+  readonly capabilities: Capabilities;
+  readonly parameters: Parameters;
+  /** Gets the events QMP would emit, and is to return soon. */
+  readonly onEvent?: (event: MigrationEvent) => void;
+  readonly transport?: Pick<TransportOptions, "handOff" | "vsock">;
+}
+
+/** One migration from here to somewhere else. */
+export class OutgoingMigration {
+  /** Resolves with the final figures; rejects with what ended the migration. */
+  readonly completed: Promise<MigrationInfo>;
+  readonly #trouble = new Trouble();
+  readonly #abort = new AbortController();
+  readonly #statistics: OutgoingStatistics;
+  readonly #progress = new Progress();
+  readonly #pongs = new Map<number, PromiseWithResolvers<void>>();
+  readonly #shut = Promise.withResolvers<void>();
+  #parameters: Parameters;
+  #status: MigrationStatus = "none";
+  #endpoint: Endpoint | undefined;
+  #stream: OutgoingStream | undefined;
+  #returnPath: ReturnPath | undefined;
+  #saver: RamSaver | undefined;
+  #log: DirtyLogChoice | undefined;
+  #goOn: PromiseWithResolvers<void> | undefined;
+  #stopped = false;
+  #handedOver = false;
+  #shutReceived = false;
+
+  /**
+   * Begins; what becomes of it is said by {@linkcode OutgoingMigration.completed}.
+   * @param machine What is moved.
+   * @param options Where to and how.
+   */
+  constructor(
+    private readonly machine: OutgoingMachine,
+    private readonly options: OutgoingOptions,
+  ) {
+    this.#parameters = options.parameters;
+    this.#statistics = new OutgoingStatistics(machine.ram);
+    this.#shut.promise.catch(() => {});
+    this.#trouble.onFailure(() => {
+      this.#abort.abort();
+      this.#progress.bump();
+    });
+    this.#move("start");
+    this.completed = this.#run();
+    this.completed.catch(() => {});
+  }
+
+  /** What the migration is doing. */
+  get status(): MigrationStatus {
+    return this.#status;
+  }
+
+  /** The object that `query-migrate` returns. */
+  info(): MigrationInfo {
+    const error = this.#trouble.error;
+    return {
+      ...this.#statistics.info(this.#status, this.#saver?.remaining ?? 0),
+      ...(this.#log && { "dirty-log": this.#log.description }),
+      ...(error && this.#status === "failed" && { "error-desc": error.message }),
+    };
+  }
+
+  /** Changes parameters under way; what they allow changes at once. */
+  setParameters(parameters: Parameters): void {
+    this.#parameters = parameters;
+  }
+
+  /**
+   * Gives up; the guest runs on here.
+   * @throws {StateError} If it is over, or too late: the destination may be running the guest.
+   */
+  cancel(): void {
+    if (this.#handedOver) {
+      throw new StateError("Too late to cancel: the machine has been handed over");
+    }
+    if (!nextStatus(OUTGOING, this.#status, "cancel")) {
+      throw new StateError(`A migration that is ${this.#status} cannot be cancelled`);
+    }
+    this.#move("cancel");
+    this.#trouble.report(new CancelledError("The migration was cancelled"));
+  }
+
+  /**
+   * Goes on after `pause-before-switchover`.
+   * @throws {StateError} Unless it waits there.
+   */
+  continue(): void {
+    if (!this.#goOn) throw new StateError(`A migration that is ${this.#status} does not wait`);
+    this.#goOn.resolve();
+  }
+
+  async #run(): Promise<MigrationInfo> {
+    const phases = [
+      this.#connect,
+      this.#setUp,
+      this.#iterate,
+      this.#switchOver,
+      this.#handOver,
+      this.#finish,
+    ];
+    try {
+      for (const phase of phases) await phase.call(this);
+    } catch (thrown) {
+      await this.#fail(asMigrationError(thrown));
+    } finally {
+      await this.#cleanUp();
+    }
+    return this.info();
+  }
+
+  async #connect(): Promise<void> {
+    const { blockers } = this.machine;
+    if (blockers.length > 0) throw new StateError(`The machine cannot be moved: ${blockers[0]}`);
+    this.#endpoint = await connect(this.options.uri, {
+      ...this.options.transport,
+      signal: this.#abort.signal,
+      timeoutMs: CONNECT_TIMEOUT_MS,
+    });
+    this.#log = await this.machine.startDirtyLog();
+    if (!this.#log) markUntouched(this.machine.ram);
+    for (const block of this.machine.ram.blocks) block.dirty.fill(0, block.pageCount, true);
+
+    const twoWay = this.options.capabilities["return-path"] && this.#endpoint.direction === "both";
+    const halves = twoWay ? this.#endpoint.handOffHalves() : undefined;
+    const starting = [
+      OutgoingStream.start({
+        channel: halves?.write ?? this.#endpoint.handOff(),
+        ram: this.machine.ram,
+        progress: this.#progress,
+        encoder: {
+          detectZero: this.#parameters["zero-page-detection"] !== "none",
+          ...(this.#log?.log instanceof HashLog && { digests: this.#log.log.digests }),
+        },
+      }).then((stream) => this.#stream = stream),
+      halves && ReturnPath.start(halves.read, {
+        message: (message) => this.#hear(message),
+        closed: (error) => this.#returnPathClosed(error),
+      }).then((returnPath) => this.#returnPath = returnPath),
+    ];
+    // Both are waited for, so that none is left behind when the other fails.
+    for (const started of await Promise.allSettled(starting)) {
+      if (started.status === "rejected") throw started.reason;
+    }
+    const stream = this.#stream!;
+    stream.ended.catch((error) => this.#trouble.report(asMigrationError(error)));
+    this.#statistics.addChannel(stream.counters);
+    this.#saver = new RamSaver(this.machine.ram, stream, stream, this.machine.ramSectionId);
+  }
+
+  async #setUp(): Promise<void> {
+    const { writer } = this.#stream!;
+    writeStreamHeader(writer);
+    writeConfiguration(writer, this.machine.configuration);
+    if (this.#returnPath) {
+      writeCommand(writer, Command.OPEN_RETURN_PATH);
+      writePing(writer, Ping.OPENED);
+    }
+    this.#synced(0);
+    await this.#saver!.sendStart(this.machine.blocks, this.#trouble.check);
+    this.#statistics.setupDone();
+    this.#move("setup-done");
+  }
+
+  /** Round after round while the guest runs, until what is left fits the downtime. */
+  async #iterate(): Promise<void> {
+    const saver = this.#saver!;
+    const limit = new RateLimit(performance.now());
+    const allowance = () =>
+      limit.allowance(
+        this.#parameters["max-bandwidth"],
+        performance.now(),
+        this.#statistics.transferred,
+      );
+    let remainingBefore: number | undefined;
+    for (;;) {
+      const end = await saver.sendPart({ allowance, check: this.#trouble.check });
+      this.#statistics.measure();
+      if (end === "limit") await this.#sleep(limit.untilNextSlice(performance.now()));
+      if (end !== "round") continue;
+      await this.#stream!.drained(this.#trouble.check);
+      this.#statistics.measure(true);
+      await this.#sync();
+      const facts: RoundFacts = {
+        remaining: saver.remaining,
+        remainingBefore,
+        bandwidth: this.#parameters["avail-switchover-bandwidth"] / 1000 ||
+          this.#statistics.bandwidth,
+        downtimeLimitMs: this.#parameters["downtime-limit"],
+      };
+      this.#statistics.expectedDowntime = expectedDowntimeMs(facts);
+      if (shouldSwitchOver(facts)) return;
+      remainingBefore = facts.remaining;
+    }
+  }
+
+  /** The guest stops; the rest of RAM and the devices follow. */
+  async #switchOver(): Promise<void> {
+    const wasRunning = this.machine.running;
+    this.#statistics.guestStops();
+    this.#stopped = true;
+    await this.machine.stop();
+    if (wasRunning) this.#emit({ event: "STOP" });
+    if (this.options.capabilities["pause-before-switchover"]) {
+      this.#move("pause-before-switchover");
+      this.#goOn = Promise.withResolvers();
+      await this.#trouble.guard(this.#goOn.promise);
+      this.#goOn = undefined;
+    }
+    this.#move("switchover");
+    await this.#sync();
+    const { writer } = this.#stream!;
+    if (this.machine.sendsSwitchoverStart) writeCommand(writer, Command.SWITCHOVER_START);
+    await this.#saver!.sendEnd(this.#trouble.check);
+  }
+
+  /**
+   * The handover. Up to the byte that ends the stream the destination cannot run, and this side can. With
+   * that byte it may, so this side must not, whatever happens then: unless the destination says that it
+   * failed. To make the time in between short, the destination first confirms that it has loaded all.
+   */
+  async #handOver(): Promise<void> {
+    const stream = this.#stream!;
+    const { check } = this.#trouble;
+    const description = this.machine.saveDevices(stream.writer);
+    if (this.#returnPath) {
+      writePing(stream.writer, Ping.LOADED);
+      await stream.flush(check);
+      await this.#trouble.guard(this.#pong(Ping.LOADED).promise);
+    }
+    await stream.flush(check);
+    check();
+    this.#handedOver = true;
+    stream.writer.u8(ElementType.EOF);
+    writeVmDescription(stream.writer, description);
+    await stream.end(check);
+    if (this.#returnPath) await this.#trouble.guard(this.#shut.promise);
+    await this.#endpoint!.finish({ signal: this.#abort.signal });
+  }
+
+  async #finish(): Promise<void> {
+    this.#statistics.guestRuns();
+    await this.machine.handedOver();
+    this.#statistics.ended();
+    this.#move("done");
+  }
+
+  /** The one place for failures: says what is lost, and that is nothing before the handover. */
+  async #fail(error: MigrationError): Promise<never> {
+    const reason = this.#trouble.error ?? error.at({ side: "source", phase: this.#status });
+    reason.at({ side: "source", phase: this.#status });
+    this.#trouble.report(reason);
+    const mayRunThere = this.#handedOver && !(reason instanceof PeerFailedError) &&
+      this.options.uri.kind !== "file";
+    if (this.#stopped && !mayRunThere) await this.#runOn();
+    this.#statistics.ended();
+    this.#move(this.#status === "cancelling" ? "cleaned-up" : "error");
+    if (!mayRunThere) throw reason;
+    throw new HandoverUnknownError(
+      `The destination has the whole machine and did not confirm that it runs: ${reason.what}`,
+      {
+        cause: reason,
+        place: reason.place,
+        advice: "Look at the destination; start the machine here only if it does not run there.",
+      },
+    );
+  }
+
+  async #runOn(): Promise<void> {
+    await this.machine.runOn();
+    this.#stopped = false;
+    if (this.machine.running) this.#emit({ event: "RESUME" });
+  }
+
+  async #cleanUp(): Promise<void> {
+    await Promise.allSettled([
+      this.#stream?.[Symbol.asyncDispose](),
+      this.#returnPath?.[Symbol.asyncDispose](),
+      this.machine.stopDirtyLog(),
+    ]);
+    await this.#endpoint?.close();
+  }
+
+  #hear(message: ReturnPathMessage): void {
+    switch (message.type) {
+      case "PONG":
+        return this.#pong(message.value).resolve();
+      case "SHUT":
+        this.#shutReceived = true;
+        if (message.status === 0 && this.#handedOver) return this.#shut.resolve();
+        return this.#trouble.report(
+          new PeerFailedError(
+            message.status === 0
+              ? "The destination ended the migration before it was complete"
+              : `The destination failed (status ${message.status | 0})`,
+            { advice: "The destination's own messages say why." },
+          ),
+        );
+      case "SWITCHOVER_ACK":
+        return;
+      default:
+        return this.#trouble.report(
+          new PeerFailedError(`The destination sent ${message.type} outside of postcopy`),
+        );
+    }
+  }
+
+  #returnPathClosed(error: MigrationError): void {
+    if (!this.#shutReceived) this.#trouble.report(error.at({ channel: "return path" }));
+  }
+
+  #pong(value: number): PromiseWithResolvers<void> {
+    let pong = this.#pongs.get(value);
+    if (!pong) this.#pongs.set(value, pong = Promise.withResolvers());
+    return pong;
+  }
+
+  async #sync(): Promise<void> {
+    this.#synced(await this.#log?.log.sync() ?? 0);
+  }
+
+  #synced(dirtied: number): void {
+    this.#statistics.synced(dirtied);
+    this.#emit({ event: "MIGRATION_PASS", data: { pass: this.#statistics.syncs } });
+  }
+
+  async #sleep(milliseconds: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const timer = setTimeout(resolve, milliseconds);
+    try {
+      await this.#trouble.guard(promise);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #move(event: OutgoingEvent): void {
+    const next = nextStatus(OUTGOING, this.#status, event);
+    if (!next) throw new StateError(`A migration that is ${this.#status} cannot ${event}`);
+    this.#status = next;
+    this.#emit({ event: "MIGRATION", data: { status: next } });
+  }
+
+  #emit(event: MigrationEvent): void {
+    this.options.onEvent?.(event);
+  }
+}
