@@ -5,6 +5,7 @@
  */
 import { type MainSendStart, saveLoop } from "../src/ram/save_loop.ts";
 import { serveWorker } from "../src/threads/worker_port.ts";
+import { FileChannel } from "../src/transport/file_channel.ts";
 import { openChannel } from "../src/transport/open_channel.ts";
 
 serveWorker<MainSendStart>(async (start, port) => {
@@ -12,8 +13,9 @@ serveWorker<MainSendStart>(async (start, port) => {
   port.ready();
   const stopped = port.receive().then(() => channel.close());
   try {
-    if (await saveLoop(channel, start)) await channel.shutdown();
-    else await stopped;
+    if (!await saveLoop(channel, start)) return await stopped;
+    if (channel instanceof FileChannel) channel.sync();
+    await channel.shutdown();
   } finally {
     channel.close();
   }

@@ -19,7 +19,6 @@ import {
 } from "../errors.ts";
 import type { DirtyLogChoice } from "../dirty/choose.ts";
 import { HashLog } from "../dirty/hash_log.ts";
-import { markUntouched } from "../dirty/untouched.ts";
 import { ReturnPath } from "../postcopy/return_path.ts";
 import { OutgoingStream } from "../ram/outgoing_stream.ts";
 import { RamSaver } from "../ram/save.ts";
@@ -185,8 +184,7 @@ export class OutgoingMigration {
       timeoutMs: CONNECT_TIMEOUT_MS,
     });
     this.#log = await this.machine.startDirtyLog();
-    if (!this.#log) markUntouched(this.machine.ram);
-    for (const block of this.machine.ram.blocks) block.dirty.fill(0, block.pageCount, true);
+    this.machine.markAllDirty();
 
     const twoWay = this.options.capabilities["return-path"] && this.#endpoint.direction === "both";
     const halves = twoWay ? this.#endpoint.handOffHalves() : undefined;

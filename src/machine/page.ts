@@ -14,3 +14,11 @@ export const PAGE_SIZE_LIMITS = { min: 1024, max: 65536 } as const;
 export function pagesOf(bytes: number, pageSize: number = PAGE_SIZE): number {
   return Math.ceil(bytes / pageSize);
 }
+
+/**
+ * The target page of a stream, in bytes.
+ * @param targetPageBits What its configuration section says; it says nothing where there is one size only.
+ */
+export function targetPageSize(targetPageBits: number | undefined): number {
+  return targetPageBits === undefined ? PAGE_SIZE : 2 ** targetPageBits;
+}

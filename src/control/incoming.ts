@@ -1,0 +1,284 @@
+/**
+ * The incoming migration (wire-format §10.2; QEMU `migration/migration.c`,
+ * `process_incoming_migration_co`): waits for a source, loads its stream, takes the machine over.
+ *
+ * @module
+ */
+import {
+  asMigrationError,
+  CancelledError,
+  MigrationError,
+  StateError,
+  StreamFormatError,
+} from "../errors.ts";
+import { IncomingStream } from "../ram/incoming_stream.ts";
+import { RAM_SECTION } from "../ram/flags.ts";
+import { RamLoader } from "../ram/load.ts";
+import { targetPageSize } from "../machine/page.ts";
+import { loadStream, type LoadTarget, type SectionLoader } from "../savevm/load.ts";
+import type { Channel } from "../transport/channel.ts";
+import type { Endpoint } from "../transport/endpoint.ts";
+import { listen } from "../transport/listen.ts";
+import type { Listener } from "../transport/listener.ts";
+import { openChannel } from "../transport/open_channel.ts";
+import type { TransportOptions } from "../transport/options.ts";
+import type { MigrationUri } from "../transport/uri.ts";
+import { Command, describeCommand, type ReceivedCommand } from "../wire/command.ts";
+import type { Configuration } from "../wire/configuration.ts";
+import { encodeReturnPathMessage, type ReturnPathMessage } from "../wire/return_path.ts";
+import type { FullSectionHeader } from "../wire/section.ts";
+import { readVmDescription } from "../wire/vm_description.ts";
+import type { Capabilities } from "./capabilities.ts";
+import type { IncomingTarget } from "./incoming_target.ts";
+import type { MigrationEvent, MigrationInfo } from "./migration_info.ts";
+import {
+  INCOMING,
+  type IncomingEvent,
+  type MigrationStatus,
+  nextStatus,
+} from "./migration_status.ts";
+import type { Parameters } from "./parameters.ts";
+import { Trouble } from "./trouble.ts";
+
+/** How long the last word to a source may take, in milliseconds. */
+const FAREWELL_TIMEOUT_MS = 2000;
+
+/** What a migration is told. */
+export interface IncomingOptions {
+  readonly uri: MigrationUri;
+  readonly capabilities: Capabilities;
+  readonly parameters: Parameters;
+  /** Gets the events QMP would emit, and is to return soon. */
+  readonly onEvent?: (event: MigrationEvent) => void;
+  readonly transport?: Pick<TransportOptions, "handOff" | "vsock">;
+}
+
+/** One migration from somewhere else to here. */
+export class IncomingMigration implements LoadTarget {
+  /** Resolves with the address, once sources can connect; rejects if they cannot. */
+  readonly listening: Promise<MigrationUri>;
+  /** Resolves with the final figures; rejects with what ended the migration. */
+  readonly completed: Promise<MigrationInfo>;
+  readonly #trouble = new Trouble();
+  readonly #abort = new AbortController();
+  readonly #listening = Promise.withResolvers<MigrationUri>();
+  #status: MigrationStatus = "none";
+  #listener: Listener | undefined;
+  #endpoint: Endpoint | undefined;
+  #stream: IncomingStream | undefined;
+  #configuration: Configuration | undefined;
+  /** The writing half of the main connection; it is used once the source asks for a return path. */
+  #returnChannel: Channel | undefined;
+  #returnPathOpen = false;
+  #farewellSent = false;
+
+  /**
+   * Begins to listen; what becomes of it is said by {@linkcode IncomingMigration.completed}.
+   * @param target Where the machine goes.
+   * @param options From where and how.
+   */
+  constructor(
+    private readonly target: IncomingTarget,
+    private readonly options: IncomingOptions,
+  ) {
+    this.listening = this.#listening.promise;
+    this.listening.catch(() => {});
+    this.#trouble.onFailure(() => this.#abort.abort());
+    this.completed = this.#run();
+    this.completed.catch(() => {});
+  }
+
+  /** What the migration is doing. */
+  get status(): MigrationStatus {
+    return this.#status;
+  }
+
+  /** Bytes received so far. */
+  get received(): number {
+    return this.#stream?.counters.get("bytes") ?? 0;
+  }
+
+  /** The object that `query-migrate` returns. */
+  info(): MigrationInfo {
+    const error = this.#trouble.error;
+    return {
+      ...(this.#status !== "none" && { status: this.#status }),
+      ...(error && this.#status === "failed" && { "error-desc": error.message }),
+    };
+  }
+
+  /** Gives up; the source keeps its machine. @throws {StateError} If it is over. */
+  cancel(): void {
+    if (!nextStatus(INCOMING, this.#status, "error")) {
+      throw new StateError(`An incoming migration that is ${this.#status} cannot be cancelled`);
+    }
+    this.#trouble.report(new CancelledError("The incoming migration was cancelled"));
+  }
+
+  async #run(): Promise<MigrationInfo> {
+    try {
+      for (const phase of [this.#listen, this.#accept, this.#load, this.#takeOver]) {
+        await this.#trouble.guard(phase.call(this));
+      }
+    } catch (thrown) {
+      await this.#fail(asMigrationError(thrown));
+    } finally {
+      await this.#cleanUp();
+    }
+    return this.info();
+  }
+
+  async #listen(): Promise<void> {
+    this.#listener = await listen(this.options.uri, {
+      ...this.options.transport,
+      signal: this.#abort.signal,
+    });
+    this.#move("listen");
+    this.#listening.resolve(this.#listener.uri);
+  }
+
+  async #accept(): Promise<void> {
+    const endpoint = await this.#listener!.accept({ signal: this.#abort.signal });
+    if (!endpoint) throw new StateError("The listener was closed before a source came");
+    this.#endpoint = endpoint;
+    await this.#listener!.close();
+    const halves = endpoint.direction === "both" ? endpoint.handOffHalves() : undefined;
+    if (halves) this.#returnChannel = openChannel(halves.write);
+    this.#stream = await IncomingStream.start(halves?.read ?? endpoint.handOff());
+    this.#move("channels-complete");
+  }
+
+  async #load(): Promise<void> {
+    await loadStream(this.#stream!.reader, this);
+  }
+
+  async #takeOver(): Promise<void> {
+    const description = await readVmDescription(this.#stream!.reader);
+    this.#trouble.check();
+    const runs = await this.target.complete(description);
+    if (runs) this.#emit({ event: "RESUME" });
+    this.#move("done");
+    await this.#sayFarewell(0);
+  }
+
+  // ── LoadTarget ────────────────────────────────────────────────────────────────────────────────
+
+  configuration(configuration: Configuration): void {
+    this.target.configuration(configuration);
+    this.#configuration = configuration;
+  }
+
+  section(header: FullSectionHeader): SectionLoader {
+    if (header.idstr === RAM_SECTION.idstr) return this.#ramLoader(header);
+    return this.target.section(header);
+  }
+
+  async command(received: ReceivedCommand): Promise<"continue" | "leave"> {
+    const { command, payload } = received;
+    switch (command) {
+      case Command.OPEN_RETURN_PATH:
+        this.#openReturnPath();
+        return "continue";
+      case Command.PING:
+        if (!this.#returnPathOpen) throw new StreamFormatError("PING without a return path");
+        await this.#reply({ type: "PONG", value: await payload.be32("PING") });
+        return "continue";
+      case Command.SWITCHOVER_START:
+        this.target.switchoverStart();
+        return "continue";
+      default:
+        throw new StreamFormatError(
+          `${describeCommand(command)} is not possible in the state ${this.#status}`,
+          { advice: "Both sides must have the same capabilities." },
+        );
+    }
+  }
+
+  #ramLoader(header: FullSectionHeader): RamLoader {
+    if (header.versionId !== RAM_SECTION.versionId) {
+      throw new StreamFormatError(
+        `RAM section version ${header.versionId}: only ${RAM_SECTION.versionId} is known`,
+      );
+    }
+    const configuration = this.#configuration!;
+    const stream = this.#stream!;
+    return new RamLoader({
+      dialect: {
+        pageSize: targetPageSize(configuration.targetPageBits),
+        ignoreShared: configuration.capabilities?.includes("x-ignore-shared") ?? false,
+      },
+      prepare: async (blocks) => {
+        stream.setRam(await this.target.prepareRam(blocks, header.sectionId));
+      },
+      loadPages: () => stream.loadPages(),
+      // Without multifd channels there is nothing to wait for.
+      flush: () => Promise.resolve(),
+    });
+  }
+
+  // ── return path ───────────────────────────────────────────────────────────────────────────────
+
+  #openReturnPath(): void {
+    if (!this.#returnChannel) {
+      throw new StreamFormatError("The source wants a return path over a one-way connection");
+    }
+    this.#returnPathOpen = true;
+  }
+
+  async #reply(message: ReturnPathMessage): Promise<void> {
+    await this.#returnChannel!.write(encodeReturnPathMessage(message));
+  }
+
+  /** Tells the source how it ended. It may be gone, and the end is the same. */
+  async #sayFarewell(status: number): Promise<void> {
+    if (!this.#returnPathOpen || this.#farewellSent) return;
+    this.#farewellSent = true;
+    const timer = setTimeout(() => this.#returnChannel?.close(), FAREWELL_TIMEOUT_MS);
+    try {
+      await this.#reply({ type: "SHUT", status });
+      await this.#returnChannel!.shutdown();
+    } catch {
+      // The source sees the connection's end instead.
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  // ── the end ───────────────────────────────────────────────────────────────────────────────────
+
+  /** The one place for failures: the source keeps the machine and is told so. */
+  async #fail(error: MigrationError): Promise<never> {
+    const cause = this.#stream?.broken;
+    const reason = this.#trouble.error ?? error;
+    reason.at({ side: "destination", phase: this.#status, channel: "main" });
+    reason.cause ??= cause;
+    this.#trouble.report(reason);
+    this.#listening.reject(reason);
+    await this.#sayFarewell(1);
+    await this.target.abandon();
+    if (nextStatus(INCOMING, this.#status, "error")) this.#move("error");
+    throw reason;
+  }
+
+  async #cleanUp(): Promise<void> {
+    this.#returnChannel?.close();
+    await Promise.allSettled([
+      this.#stream?.[Symbol.asyncDispose](),
+      this.#listener?.close(),
+    ]);
+    await this.#endpoint?.close();
+  }
+
+  #move(event: IncomingEvent): void {
+    const next = nextStatus(INCOMING, this.#status, event);
+    if (!next) {
+      throw new StateError(`An incoming migration that is ${this.#status} cannot ${event}`);
+    }
+    this.#status = next;
+    this.#emit({ event: "MIGRATION", data: { status: next } });
+  }
+
+  #emit(event: MigrationEvent): void {
+    this.options.onEvent?.(event);
+  }
+}

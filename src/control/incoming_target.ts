@@ -1,0 +1,42 @@
+/**
+ * What the incoming state machine needs of where the machine goes: a machine to run, an image to keep, or
+ * nothing.
+ *
+ * @module
+ */
+import type { GuestRam } from "../machine/guest_ram.ts";
+import type { RamBlockEntry } from "../ram/block_list.ts";
+import type { SectionLoader } from "../savevm/load.ts";
+import type { Configuration } from "../wire/configuration.ts";
+import type { FullSectionHeader } from "../wire/section.ts";
+
+/** The destination's machine. */
+export interface IncomingTarget {
+  /**
+   * The stream's first element.
+   * @throws {IncompatibleError} If it is of another machine.
+   */
+  configuration(configuration: Configuration): void;
+  /**
+   * The stream's RAM.
+   * @param sectionId The id of the stream's `ram` section.
+   * @returns Where pages go; it has every block of the list.
+   * @throws {IncompatibleError} If this machine has others.
+   */
+  prepareRam(blocks: readonly RamBlockEntry[], sectionId: number): Promise<GuestRam>;
+  /**
+   * Who loads a section other than `ram`.
+   * @throws {IncompatibleError} If this machine has no such section or not in that version.
+   */
+  section(header: FullSectionHeader): SectionLoader;
+  /** The source has stopped its guest and knows the command that says so. */
+  switchoverStart(): void;
+  /**
+   * Everything is loaded; from here on the machine is this side's.
+   * @param description The JSON description's text, if the stream had one.
+   * @returns Whether a guest runs now.
+   */
+  complete(description: Uint8Array | undefined): Promise<boolean>;
+  /** The migration failed: the source keeps the machine. */
+  abandon(): Promise<void>;
+}
