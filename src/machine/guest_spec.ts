@@ -10,14 +10,14 @@ import { parseSize } from "./size.ts";
 /** The guest `beat` (`guests/beat.wat`). */
 export interface BeatSpec {
   readonly kind: "beat";
-  /** How fast it writes to pages, in bytes of pages per second; `Infinity` is as fast as it can. */
+  /** How fast a vCPU writes to pages, in bytes of pages per second; `Infinity` is as fast as it can. */
   readonly rate: number;
 }
 
 /** The guest `stress` (`guests/stress.wat`). */
 export interface StressSpec {
   readonly kind: "stress";
-  /** How fast it writes to pages, in bytes of pages per second; `Infinity` is as fast as it can. */
+  /** How fast a vCPU writes to pages, in bytes of pages per second; `Infinity` is as fast as it can. */
   readonly rate: number;
   /** How many of 100 pages are zeros, text and random bytes. */
   readonly zero: number;
