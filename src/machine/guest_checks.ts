@@ -15,7 +15,10 @@ export class GuestChecks {
   /** Waits for the pages of a range. Postcopy without userfaultfd puts its own function here. */
   waitForPages: (block: RamBlock, offset: number, length: number) => void = () => {};
 
-  /** @param pageSize The target page, in bytes. */
+  /**
+   * Makes checks that are off.
+   * @param pageSize The target page, in bytes.
+   */
   constructor(private readonly pageSize: number) {}
 
   /**

@@ -13,7 +13,9 @@ import { Vcpu } from "./vcpu.ts";
 
 /** A device: state outside of RAM, and the description of how it is saved and loaded. */
 export interface MachineDevice {
+  /** How its state is saved and loaded, under which name. */
   readonly description: { readonly name: string };
+  /** What holds its state. */
   readonly instance: object;
   /** Tells devices of one name apart. @default {0} */
   readonly instanceId?: number;
@@ -35,18 +37,24 @@ export interface MachineOptions {
 
 /** A change of the run state. */
 export interface RunStateChange {
+  /** What it was. */
   readonly from: RunState;
+  /** What it becomes. */
   readonly to: RunState;
 }
 
 /** Told of a change, and waited for. */
 export type RunStateListener = (change: RunStateChange) => void | Promise<void>;
 
-/** A machine. */
+/** A machine; made with `await using`, it ends with its scope. */
 export class Machine implements AsyncDisposable {
+  /** The machine type. */
   readonly name: string;
+  /** Its RAM, which vCPUs write while they run. */
   readonly ram: GuestRam;
+  /** Its vCPUs, in order. */
   readonly vcpus: readonly Vcpu[];
+  /** Its devices, in the order in which they are saved. */
   readonly devices: readonly MachineDevice[];
   /** Rejects with what a guest threw, when one did. */
   readonly failed: Promise<never>;

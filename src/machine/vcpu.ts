@@ -19,10 +19,13 @@ import type { VcpuBoot, VcpuReport, VcpuStart } from "./vcpu_loop.ts";
 
 /** A vCPU to be made. */
 export interface VcpuOptions {
+  /** Its number, from 0. */
   readonly index: number;
   /** How many vCPUs the machine has. */
   readonly vcpus: number;
+  /** The machine's RAM. */
   readonly ram: GuestRam;
+  /** What it runs. */
   readonly guest: GuestSpec;
   /** The machine's `guestOptions`. */
   readonly options: Readonly<Record<string, unknown>>;
@@ -34,7 +37,9 @@ type Worker = WorkerHandle<VcpuStart, VcpuBoot, VcpuReport>;
 
 /** One vCPU. Its guest begins when it is first told to run, or where a loaded state says. */
 export class Vcpu implements AsyncDisposable {
+  /** Its number, from 0. */
   readonly index: number;
+  /** What it runs. */
   readonly guest: GuestSpec;
   /** How long the last pause took to be acknowledged, in milliseconds. */
   lastPauseTime = 0;

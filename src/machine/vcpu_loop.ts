@@ -22,12 +22,19 @@ const TURN_MS = 4;
 
 /** What a vCPU's thread is started with. */
 export interface VcpuStart {
+  /** Its number, from 0. */
   readonly index: number;
+  /** How many vCPUs the machine has. */
   readonly vcpus: number;
+  /** The machine's RAM. */
   readonly ram: GuestRamLayout;
+  /** The memory of its control word. */
   readonly control: SharedArrayBuffer;
+  /** What it runs. */
   readonly guest: GuestSpec;
+  /** The machine's `guestOptions`. */
   readonly options: Readonly<Record<string, unknown>>;
+  /** The guest's port. */
   readonly port: MessagePort;
 }
 

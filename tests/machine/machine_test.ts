@@ -2,7 +2,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { GuestError, StateError, UsageError } from "../../src/errors.ts";
 import { Machine, type RunStateChange } from "../../src/machine/machine.ts";
 import { digestRam, verifyRam } from "../../src/machine/verify/ram_check.ts";
-import { createMachine, fixture, wordsOf } from "./fixtures/small_machine.ts";
+import { createMachine, fixture, PAGE, wordsOf } from "./fixtures/small_machine.ts";
 import { until } from "./fixtures/until.ts";
 
 Deno.test("Machine pauses and goes on thousands of times and loses no step", async () => {
@@ -193,3 +193,31 @@ Deno.test("Machine.setChecks() makes guests mark what they write from then on", 
   assert(heap.barrier.has(0), "the counter's page");
   assertEquals(heap.barrier.count(), 32, "and all of beat's half");
 });
+
+for (const guests of [["beat,rate=max", "stress,rate=max"], ["stress,rate=max,write=word"]]) {
+  Deno.test(`Marks are enough to copy RAM while it is written: ${guests.join(" and ")}`, async () => {
+    await using source = await createMachine(guests);
+    await using target = await createMachine(guests);
+    const copyMarked = () => {
+      for (const block of source.ram.blocks) {
+        for (let page = 0; (page = block.barrier.next(page)) < block.pageCount;) {
+          block.barrier.delete(page);
+          const bytes = block.view(page * PAGE, PAGE);
+          target.ram.blocks[block.index]!.view(page * PAGE, PAGE).set(bytes);
+        }
+      }
+    };
+    await source.setChecks({ marks: true });
+    await source.start();
+    for (let round = 0; round < 5; round++) {
+      const { pages } = source.counters;
+      await until(() => source.counters.pages > pages + 1000);
+      for (let i = 0; i < 50; i++) copyMarked();
+    }
+    await source.stop("finish-migrate");
+    copyMarked();
+    await Promise.all(source.vcpus.map((vcpu, i) => target.vcpus[i]!.load(vcpu.state())));
+    assertEquals(await verifyRam(target), undefined);
+    assertEquals(await digestRam(target.ram), await digestRam(source.ram));
+  });
+}

@@ -6,9 +6,11 @@
 import { ramDigestWasm } from "../../kernels/ram_digest.wasm.ts";
 import type { GuestRam } from "../guest_ram.ts";
 
-/** The digest of one block: 64 bits as 16 hexadecimal digits, of all bytes and their places. */
+/** The digest of one block. */
 export interface BlockDigest {
+  /** The block's name. */
   readonly block: string;
+  /** 64 bits as 16 hexadecimal digits, of all bytes and their places. */
   readonly digest: string;
 }
 

@@ -7,9 +7,11 @@
 import { blockTag, type Part } from "../guests/part.ts";
 import type { StressExports } from "../guests/stress.ts";
 
-/** What a page must hold and what it holds. */
+/** What is wrong with a page, in words. */
 export interface Explanation {
+  /** What it must hold. */
   readonly expected: string;
+  /** What it holds. */
   readonly found: string;
 }
 

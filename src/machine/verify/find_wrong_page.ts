@@ -13,6 +13,7 @@ import { explainBeat, explainStress } from "./explain.ts";
 
 /** A paused vCPU, as far as its pages are concerned. */
 export interface PausedVcpu {
+  /** What it runs. */
   readonly guest: GuestSpec;
   /** What `Vcpu.state()` gave. */
   readonly state: Uint8Array;
@@ -20,11 +21,13 @@ export interface PausedVcpu {
 
 /** The first page that is not what it must be. */
 export interface WrongPage {
+  /** The block's name. */
   readonly block: string;
   /** Its number in the block. */
   readonly page: number;
-  /** What it must hold, and what it holds, in words. */
+  /** What it must hold, in words. */
   readonly expected: string;
+  /** What it holds, in words. */
   readonly found: string;
 }
 

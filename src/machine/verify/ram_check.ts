@@ -12,14 +12,17 @@ import { findWrongPage, type PausedVcpu, type WrongPage } from "./find_wrong_pag
 
 /** What is to be looked at. */
 export interface RamCheckStart {
+  /** The RAM. */
   readonly ram: GuestRamLayout;
   /** Whose pages are checked; without it, RAM is digested. */
   readonly vcpus: readonly PausedVcpu[] | undefined;
 }
 
-/** What was found: one of the two. */
+/** What was found: one of the two, or nothing if every page is right. */
 export interface RamCheckResult {
+  /** The first wrong page. */
   readonly wrong?: WrongPage;
+  /** All blocks' digests. */
   readonly digests?: readonly BlockDigest[];
 }
 
