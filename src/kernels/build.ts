@@ -1,7 +1,8 @@
 /**
- * Assembles every `*.wat` of this folder into a `*.wasm.ts` beside it: the module's bytes as base64,
- * so that running Ferry needs no permission to read them and no assembler. `deno task kernels` writes
- * the files; `tests/kernels/build_test.ts` checks that they are those of the sources.
+ * Assembles every `*.wat` of the kernels and of the built-in guests into a `*.wasm.ts` beside it: the
+ * module's bytes as base64, so that running Ferry needs no permission to read them and no assembler.
+ * `deno task kernels` writes the files; `tests/kernels/build_test.ts` checks that they are those of the
+ * sources.
  *
  * @module
  */
@@ -33,13 +34,28 @@ export async function assembleKernel(name: string, source: string): Promise<stri
   ].join("\n");
 }
 
-/** The kernels' names and sources. */
-export async function readKernelSources(): Promise<Map<string, string>> {
-  const sources = new Map<string, string>();
-  for await (const entry of Deno.readDir(import.meta.dirname!)) {
-    if (!entry.name.endsWith(".wat")) continue;
-    const source = await Deno.readTextFile(`${import.meta.dirname}/${entry.name}`);
-    sources.set(entry.name.slice(0, -".wat".length), source);
+/** Where there are sources, seen from this file. */
+const FOLDERS = ["./", "../machine/guests/"];
+
+/** A source that was read. */
+export interface KernelSource {
+  /** The file's name without folder and ending. */
+  readonly name: string;
+  readonly text: string;
+  /** Where its assembled module is. */
+  readonly output: URL;
+}
+
+/** All sources. */
+export async function readKernelSources(): Promise<KernelSource[]> {
+  const sources: KernelSource[] = [];
+  for (const folder of FOLDERS.map((path) => new URL(path, import.meta.url))) {
+    for await (const entry of Deno.readDir(folder)) {
+      if (!entry.name.endsWith(".wat")) continue;
+      const name = entry.name.slice(0, -".wat".length);
+      const text = await Deno.readTextFile(new URL(entry.name, folder));
+      sources.push({ name, text, output: new URL(`${name}.wasm.ts`, folder) });
+    }
   }
   return sources;
 }
@@ -49,8 +65,7 @@ function camelCase(name: string): string {
 }
 
 if (import.meta.main) {
-  for (const [name, source] of await readKernelSources()) {
-    const text = await assembleKernel(name, source);
-    await Deno.writeTextFile(`${import.meta.dirname}/${name}.wasm.ts`, text);
+  for (const { name, text, output } of await readKernelSources()) {
+    await Deno.writeTextFile(output, await assembleKernel(name, text));
   }
 }

@@ -18,6 +18,7 @@ import {
 
 /** A block to be made. */
 export interface RamBlockSpec {
+  /** The name both sides know it by. */
   readonly name: string;
   /** In bytes; a multiple of the target page. */
   readonly length: number;
@@ -31,6 +32,7 @@ export interface GuestRamLayout {
   readonly pageSize: number;
   /** The memory with all bitmaps. */
   readonly tables: WebAssembly.Memory;
+  /** The blocks, in the order of the stream. */
   readonly blocks: readonly RamBlockLayout[];
 }
 
@@ -48,13 +50,16 @@ export interface GuestRamOptions {
 
 /** The RAM of one machine, as any thread sees it. */
 export class GuestRam {
+  /** The target page, in bytes. */
   readonly pageSize: number;
+  /** The memory with all bitmaps. */
   readonly tables: WebAssembly.Memory;
+  /** The blocks, in the order of the stream. */
   readonly blocks: readonly RamBlock[];
   /** All blocks together, in bytes. */
   readonly length: number;
 
-  /** @param layout What {@linkcode GuestRam.create} made, in this or another thread. */
+  /** Opens RAM. @param layout What {@linkcode GuestRam.create} made, in this or another thread. */
   constructor(readonly layout: GuestRamLayout) {
     this.pageSize = layout.pageSize;
     this.tables = layout.tables;

@@ -9,19 +9,23 @@ import { parseSize } from "./size.ts";
 
 /** The guest `beat` (`guests/beat.wat`). */
 export interface BeatSpec {
+  /** Its name. */
   readonly kind: "beat";
-  /** How fast it writes to pages, in bytes of pages per second; `Infinity` is as fast as it can. */
+  /** How fast a vCPU writes to pages, in bytes of pages per second; `Infinity` is as fast as it can. */
   readonly rate: number;
 }
 
 /** The guest `stress` (`guests/stress.wat`). */
 export interface StressSpec {
+  /** Its name. */
   readonly kind: "stress";
-  /** How fast it writes to pages, in bytes of pages per second; `Infinity` is as fast as it can. */
+  /** How fast a vCPU writes to pages, in bytes of pages per second; `Infinity` is as fast as it can. */
   readonly rate: number;
-  /** How many of 100 pages are zeros, text and random bytes. */
+  /** How many of 100 pages are zeros. */
   readonly zero: number;
+  /** How many of 100 pages are text. */
   readonly text: number;
+  /** How many of 100 pages are random bytes. */
   readonly random: number;
   /** What all content is made from. */
   readonly seed: number;
@@ -35,6 +39,7 @@ export interface StressSpec {
 
 /** A guest of the user's: a WebAssembly reactor or a module. */
 export interface ProgramSpec {
+  /** Which of the two. */
   readonly kind: "wasm" | "module";
   /** Where its code is. */
   readonly url: string;

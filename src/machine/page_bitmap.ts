@@ -8,9 +8,11 @@
 
 /** Where a bitmap lies, as it is posted to workers. */
 export interface PageBitmapLayout {
+  /** The memory that holds it. */
   readonly memory: WebAssembly.Memory;
   /** In bytes from the memory's start; a multiple of 64. */
   readonly byteOffset: number;
+  /** How many bits it has. */
   readonly pageCount: number;
 }
 
@@ -21,13 +23,14 @@ export function pageBitmapBytes(pageCount: number): number {
 
 /** A bitmap over the pages of one block. */
 export class PageBitmap {
+  /** How many bits it has. */
   readonly pageCount: number;
   /** In bytes from the memory's start: how kernels address this bitmap. */
   readonly byteOffset: number;
   /** The bitmap's words; those past `pageCount` stay zero. */
   readonly words: Int32Array<ArrayBufferLike>;
 
-  /** @param layout Where it lies. */
+  /** Opens a bitmap. @param layout Where it lies. */
   constructor(readonly layout: PageBitmapLayout) {
     this.pageCount = layout.pageCount;
     this.byteOffset = layout.byteOffset;

@@ -14,6 +14,7 @@ export const WASM_PAGE = 65536;
 
 /** A part of a block that lies in one memory. */
 export interface RamSegment {
+  /** The memory that holds it. */
   readonly memory: WebAssembly.Memory;
   /** Where the segment starts in the memory, in bytes; a multiple of the target page. */
   readonly base: number;
@@ -38,18 +39,25 @@ export interface RamBlockLayout {
   readonly length: number;
   /** The page of the host's memory behind it, in bytes: the unit of postcopy. */
   readonly hostPageSize: number;
+  /** Its parts, in order. */
   readonly segments: readonly RamSegment[];
+  /** Where its bitmaps lie. */
   readonly bitmaps: Readonly<Record<BitmapKind, PageBitmapLayout>>;
 }
 
 /** A block as any thread sees it: its layout with the bitmaps opened. */
 export class RamBlock {
+  /** Its place in the RAM's list. */
   readonly index: number;
+  /** The name both sides know it by. */
   readonly name: string;
   /** In bytes. */
   readonly length: number;
+  /** The page of the host's memory behind it, in bytes. */
   readonly hostPageSize: number;
+  /** Its parts, in order. */
   readonly segments: readonly RamSegment[];
+  /** How many target pages it has. */
   readonly pageCount: number;
   /** Source: pages that must be sent (again). */
   readonly dirty: PageBitmap;
@@ -62,7 +70,7 @@ export class RamBlock {
   /** Destination: pages that were asked for and have not arrived. */
   readonly requested: PageBitmap;
 
-  /** @param layout The block's description; it is kept as `layout`. */
+  /** Opens a block. @param layout The block's description; it is kept as `layout`. */
   constructor(readonly layout: RamBlockLayout) {
     this.index = layout.index;
     this.name = layout.name;

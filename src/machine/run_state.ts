@@ -4,7 +4,23 @@
  * @module
  */
 
-const MAY_FOLLOW = {
+/** All run states, as `query-status` spells them. */
+export const RUN_STATES = [
+  "prelaunch",
+  "inmigrate",
+  "running",
+  "paused",
+  "finish-migrate",
+  "postmigrate",
+  "save-vm",
+  "restore-vm",
+  "shutdown",
+  "internal-error",
+] as const;
+/** One of {@linkcode RUN_STATES}. */
+export type RunState = typeof RUN_STATES[number];
+
+const MAY_FOLLOW: Readonly<Record<RunState, readonly RunState[]>> = {
   /** Made, never started. */
   prelaunch: ["running", "inmigrate", "finish-migrate"],
   /** Made to receive a machine that has not arrived. */
@@ -39,16 +55,9 @@ const MAY_FOLLOW = {
   shutdown: ["paused", "prelaunch", "finish-migrate"],
   /** Its guest has failed. */
   "internal-error": ["paused", "prelaunch", "finish-migrate"],
-} as const;
-
-/** A machine's run state, as `query-status` spells it. */
-export type RunState = keyof typeof MAY_FOLLOW;
-
-/** All run states. */
-export const RUN_STATES = Object.keys(MAY_FOLLOW) as RunState[];
+};
 
 /** Whether a machine can go from one run state to another; staying is no change and always allowed. */
 export function mayFollow(from: RunState, to: RunState): boolean {
-  const next: readonly RunState[] = MAY_FOLLOW[from];
-  return from === to || next.includes(to);
+  return from === to || MAY_FOLLOW[from].includes(to);
 }

@@ -25,6 +25,7 @@ export const THROTTLE_MAX = 99;
 
 /** What a control word says. */
 export interface Order {
+  /** What the vCPU is to do. */
   readonly command: Command;
   /** How much of its time the vCPU sleeps, in percent; 0 is none. */
   readonly throttle: number;
@@ -66,7 +67,10 @@ export class ControlWord {
   readonly #slots: Int32Array<SharedArrayBuffer>;
   readonly #counters: BigInt64Array<SharedArrayBuffer>;
 
-  /** @param memory What {@linkcode ControlWord.create} made, in this or another thread. */
+  /**
+   * Opens a control word.
+   * @param memory What {@linkcode ControlWord.create} made, in this or another thread.
+   */
   constructor(readonly memory: SharedArrayBuffer) {
     this.#slots = new Int32Array(memory, 0, 2);
     this.#counters = new BigInt64Array(memory, FIRST_COUNTER * 8, COUNTERS.length);

@@ -11,10 +11,15 @@ import { type FailurePlace, MigrationError, type MigrationErrorOptions } from ".
 export interface PostedError {
   /** The class's name. */
   readonly type: string;
+  /** Its message, of one of ours without the place. */
   readonly what: string;
+  /** Where it happened. */
   readonly place?: FailurePlace;
+  /** What to try. */
   readonly advice?: string;
+  /** Where it was thrown. */
   readonly stack?: string;
+  /** What was thrown before. */
   readonly cause?: PostedError;
 }
 

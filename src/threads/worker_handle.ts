@@ -37,6 +37,7 @@ export interface WorkerOptions<Start, Out> {
 
 /** A running worker. `Start` is what it was given, `In` what it receives, `Out` what it posts. */
 export class WorkerHandle<Start, In = never, Out = never> implements AsyncDisposable {
+  /** What messages call it. */
   readonly name: string;
   /**
    * Resolves when the worker's function has returned or {@linkcode stop} was called; rejects with what
@@ -97,6 +98,7 @@ export class WorkerHandle<Start, In = never, Out = never> implements AsyncDispos
     return this.#stopped ??= this.#stop();
   }
 
+  /** As {@linkcode stop}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }

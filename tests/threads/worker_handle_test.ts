@@ -59,7 +59,7 @@ Deno.test("WorkerHandle.start() refuses a module that is not there", async () =>
     () =>
       WorkerHandle.start({
         name: "nobody",
-        url: new URL("./fixtures/nobody.ts", import.meta.url),
+        url: new URL("./fixtures/nobody.js", import.meta.url),
         start: {},
       }),
     WorkerFailedError,
