@@ -71,7 +71,7 @@ export {
   uint8,
 } from "./scalars.ts";
 export { struct, type TmpOptions, vstruct, withTmp } from "./structs.ts";
-export { at, validate } from "./unbound.ts";
+export { at, type FieldAt, type KeyOf, validate } from "./unbound.ts";
 export {
   type DescribedDeviceJson,
   type DeviceJson,

@@ -41,6 +41,14 @@ export function validate<S = unknown>(
   }));
 }
 
+/** The properties of an object, while the compiler does not know the object yet: any. */
+export type KeyOf<O> = object extends O ? string : keyof O;
+
+/** The fields that can be an object's property. */
+export type FieldAt<O, K, S> = object extends O ? Field
+  : K extends keyof O ? Field<O[K], S, O[K]>
+  : never;
+
 /**
  * A value that another object has as a property: a part of the state that stands in an odd place of the
  * stream, or the same property in the form of an older version.
@@ -53,10 +61,10 @@ export function validate<S = unknown>(
  * @param key The object's property.
  * @param field How its value crosses the wire; predicates and counts see the state, as everywhere.
  */
-export function at<S, O extends object, K extends keyof O & string>(
+export function at<S, O extends object, const K extends string>(
   owner: (state: S) => O,
-  key: K,
-  field: NoInfer<Field<O[K], S, O[K]>>,
+  key: K & KeyOf<O>,
+  field: NoInfer<FieldAt<O, K, S>>,
 ): UnboundField<S> {
   const { plan } = field;
   return new UnboundField({
