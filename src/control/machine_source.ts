@@ -1,0 +1,103 @@
+/**
+ * A running machine as the source of a migration.
+ *
+ * @module
+ */
+import { chooseDirtyLog, type DirtyLogChoice } from "../dirty/choose.ts";
+import type { DirtyLogKind } from "../dirty/dirty_log.ts";
+import type { GuestRam } from "../machine/guest_ram.ts";
+import type { Machine } from "../machine/machine.ts";
+import type { RunState } from "../machine/run_state.ts";
+import type { RamBlockEntry } from "../ram/block_list.ts";
+import { jsonText } from "../vmstate/vmsd_json.ts";
+import type { ByteWriter } from "../wire/byte_writer.ts";
+import type { Configuration } from "../wire/configuration.ts";
+import { ElementType, writeFullSectionHeader, writeSectionFooter } from "../wire/section.ts";
+import { type MachineSections, machineSections } from "./machine_sections.ts";
+import type { OutgoingMachine } from "./outgoing_machine.ts";
+
+/** Makes a machine an {@linkcode OutgoingMachine}. */
+export class MachineSource implements OutgoingMachine {
+  readonly configuration: Configuration;
+  readonly ram: GuestRam;
+  readonly blocks: readonly RamBlockEntry[];
+  readonly sendsSwitchoverStart = true;
+  readonly #sections: MachineSections;
+  #log: DirtyLogChoice | undefined;
+  /** What the machine was doing before it was stopped here. */
+  #before: RunState;
+
+  /**
+   * @param machine What is moved.
+   * @param wantedLog The maker of the dirty log, when the user insists on one.
+   */
+  constructor(private readonly machine: Machine, private readonly wantedLog?: DirtyLogKind) {
+    this.configuration = { machine: machine.name };
+    this.ram = machine.ram;
+    this.blocks = machine.ram.blocks.map(({ name, length }) => ({ name, length }));
+    this.#before = machine.runState;
+    this.#sections = machineSections(machine, () => this.#before);
+  }
+
+  get ramSectionId(): number {
+    return this.#sections.ramSectionId;
+  }
+
+  get running(): boolean {
+    return this.machine.running;
+  }
+
+  get blockers(): readonly string[] {
+    return this.#sections.registry.blockers;
+  }
+
+  markAllDirty(): void {
+    for (const block of this.ram.blocks) block.dirty.fill(0, block.pageCount, true);
+  }
+
+  async startDirtyLog(): Promise<DirtyLogChoice> {
+    const choice = chooseDirtyLog(this.ram, {
+      barrierCapable: this.machine.vcpus.every(({ guest }) =>
+        guest.kind === "beat" || guest.kind === "stress" || guest.options.marks === "on"
+      ),
+      wanted: this.wantedLog,
+    });
+    if (choice.log.kind === "barrier") await this.machine.setChecks({ marks: true });
+    await choice.log.start();
+    return this.#log = choice;
+  }
+
+  async stopDirtyLog(): Promise<void> {
+    if (!this.#log) return;
+    await this.#log.log.stop();
+    if (this.#log.log.kind === "barrier") await this.machine.setChecks({ marks: false });
+    this.#log = undefined;
+  }
+
+  async stop(): Promise<void> {
+    this.#before = this.machine.runState;
+    await this.machine.stop("finish-migrate");
+  }
+
+  async runOn(): Promise<void> {
+    if (this.machine.runState !== "finish-migrate") return;
+    if (this.#before === "running") await this.machine.start();
+    else await this.machine.stop(this.#before);
+  }
+
+  async handedOver(): Promise<void> {
+    await this.machine.stop("postmigrate");
+  }
+
+  saveDevices(writer: ByteWriter): Uint8Array {
+    const devices = [];
+    for (const section of this.#sections.registry.devices) {
+      if (!section.needed()) continue;
+      const type = ElementType.SECTION_FULL;
+      writeFullSectionHeader(writer, { type, ...section });
+      devices.push(section.save(writer));
+      writeSectionFooter(writer, section.sectionId);
+    }
+    return new TextEncoder().encode(jsonText({ page_size: this.ram.pageSize, devices }));
+  }
+}

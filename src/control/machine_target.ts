@@ -1,0 +1,116 @@
+/**
+ * A machine as the destination of a migration: what arrives runs here.
+ *
+ * @module
+ */
+import { markUntouched } from "../dirty/untouched.ts";
+import { IncompatibleError, StateError } from "../errors.ts";
+import type { GuestRam } from "../machine/guest_ram.ts";
+import type { Machine } from "../machine/machine.ts";
+import type { RamBlockEntry } from "../ram/block_list.ts";
+import type { SectionLoader } from "../savevm/load.ts";
+import type { Configuration } from "../wire/configuration.ts";
+import type { FullSectionHeader } from "../wire/section.ts";
+import type { IncomingTarget } from "./incoming_target.ts";
+import { type MachineSections, machineSections } from "./machine_sections.ts";
+
+/** A machine, or how to make one once the stream has said how much RAM it has. */
+export type MachineOrFactory =
+  | Machine
+  | ((configuration: Configuration, blocks: readonly RamBlockEntry[]) => Promise<Machine>);
+
+/** Makes a machine an {@linkcode IncomingTarget}. */
+export class MachineTarget implements IncomingTarget {
+  #configuration: Configuration | undefined;
+  #machine: Machine | undefined;
+  #sections: MachineSections | undefined;
+  readonly #loaded = new Set<string>();
+
+  /** @param source The machine that is to run. */
+  constructor(private readonly source: MachineOrFactory) {
+    if (typeof source !== "function") this.#machine = source;
+  }
+
+  /** The machine. @throws {StateError} If there is none yet. */
+  get machine(): Machine {
+    if (!this.#machine) throw new StateError("The stream has no RAM section");
+    return this.#machine;
+  }
+
+  configuration(configuration: Configuration): void {
+    this.#configuration = configuration;
+    if (this.#machine && this.#machine.name !== configuration.machine) {
+      throw new IncompatibleError(
+        `The stream is of a machine "${configuration.machine}", this one is "${this.#machine.name}"`,
+        { advice: "Give both machines the same name." },
+      );
+    }
+  }
+
+  async prepareRam(blocks: readonly RamBlockEntry[], _sectionId: number): Promise<GuestRam> {
+    if (typeof this.source === "function") {
+      this.#machine = await this.source(this.#configuration!, blocks);
+    }
+    const { machine } = this;
+    checkBlocks(machine.ram, blocks);
+    await machine.stop("inmigrate");
+    markUntouched(machine.ram);
+    for (const block of machine.ram.blocks) block.received.fill(0, block.pageCount, false);
+    this.#sections = machineSections(machine, () => machine.runState);
+    return machine.ram;
+  }
+
+  section(header: FullSectionHeader): SectionLoader {
+    if (!this.#sections) throw new StateError("Device state before the RAM section");
+    const section = this.#sections.registry.accept(header);
+    if (section.kind === "live") {
+      throw new IncompatibleError(`Section "${section.idstr}" is loaded by itself`);
+    }
+    return {
+      load: async (reader) => {
+        await section.load(reader, header.versionId);
+        this.#loaded.add(`${section.idstr}/${section.instanceId}`);
+      },
+    };
+  }
+
+  switchoverStart(): void {}
+
+  async complete(): Promise<boolean> {
+    const { machine } = this;
+    const sections = this.#sections!;
+    for (const { idstr, instanceId } of sections.vcpus) {
+      if (!this.#loaded.has(`${idstr}/${instanceId}`)) {
+        throw new IncompatibleError(`The stream has no state of vCPU ${instanceId}`, {
+          advice: "Give both machines the same guests.",
+        });
+      }
+    }
+    const { loaded } = sections.globalState;
+    if (loaded === "running") await machine.start();
+    else await machine.stop(loaded);
+    return machine.running;
+  }
+
+  /** The machine stays as it is, incoming and without a state to run from. */
+  abandon(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+function checkBlocks(ram: GuestRam, blocks: readonly RamBlockEntry[]): void {
+  for (const { name, length } of blocks) {
+    const block = ram.block(name);
+    if (!block) {
+      throw new IncompatibleError(`RAM block "${name}", which this machine does not have`);
+    }
+    if (block.length !== length) {
+      throw new IncompatibleError(
+        `RAM block "${name}" has ${length} bytes there and ${block.length} here`,
+        { advice: "Give both machines the same RAM." },
+      );
+    }
+  }
+  const missing = ram.blocks.find(({ name }) => !blocks.some((block) => block.name === name));
+  if (missing) throw new IncompatibleError(`The stream has no RAM block "${missing.name}"`);
+}
