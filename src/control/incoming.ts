@@ -7,7 +7,7 @@
 import {
   asMigrationError,
   CancelledError,
-  MigrationError,
+  type MigrationError,
   StateError,
   StreamFormatError,
 } from "../errors.ts";

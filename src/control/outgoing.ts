@@ -13,7 +13,7 @@ import {
   asMigrationError,
   CancelledError,
   HandoverUnknownError,
-  MigrationError,
+  type MigrationError,
   PeerFailedError,
   StateError,
 } from "../errors.ts";
