@@ -117,6 +117,8 @@ Deno.test("Fields that became unused space of their size do not break", () => {
   const arrays = vmstate("room", { fields: { x: array(uint16(), 3), y: uint16(), z: uint8() } });
   const holes = vmstate("room", { fields: { $1: unused(8), z: uint8() } });
   assertEquals(compared(arrays, holes), GOOD);
+  const turned = vmstate("room", { fields: { y: uint16(), x: array(uint16(), 3), z: uint8() } });
+  assertEquals(compared(turned, holes), GOOD);
 });
 
 Deno.test("Unused space of another size breaks", () => {
