@@ -16,7 +16,7 @@ import {
   type FieldOptions,
   fieldPlan,
 } from "./field.ts";
-import type { ElementPlan, Shape } from "./plan.ts";
+import type { ElementPlan, FieldPlan, Shape } from "./plan.ts";
 
 /** Where the number of elements stands, and what limits it. */
 export interface CountOptions<K extends string> {
@@ -31,18 +31,14 @@ export interface CountOptions<K extends string> {
   readonly max?: number;
 }
 
-/** The element without the blank array: only storage that a length is declared for can be made. */
-function arrayPlan(
-  declared: { readonly plan: ReturnType<typeof elementOf> },
-  length: number | undefined,
-): ElementPlan {
-  const { create: _, ...element } = declared.plan.element;
-  const { collection } = element;
-  if (length === undefined || !collection.create) return element;
-  return { ...element, create: () => collection.create!(length) };
+/** The element of an array that a blank state has with `length` elements, or does not have. */
+function arrayPlan(element: ElementPlan, length: number | undefined): ElementPlan {
+  const { create: _, ...rest } = element;
+  const { create } = element.collection;
+  return length === undefined || !create ? rest : { ...rest, create: () => create(length) };
 }
 
-function elementOf<Fixed, Fresh>(element: ArrayElement<Fixed, Fresh>) {
+function elementOf<Fixed, Fresh>(element: ArrayElement<Fixed, Fresh>): FieldPlan {
   const { plan } = element;
   if (plan.since > 0 || plan.exists || plan.name !== undefined) {
     throw new TypeError("The options of an array belong to the array, not to its elements");
@@ -56,8 +52,8 @@ function arrayField<Fixed, Fresh, S>(
   shape: Shape,
   blankLength: number | undefined,
 ) {
-  const plan = elementOf(element);
-  return fieldPlan(arrayPlan({ plan }, blankLength), options, { shape, nullable: plan.nullable });
+  const { element: each, nullable } = elementOf(element);
+  return fieldPlan(arrayPlan(each, blankLength), options, { shape, nullable });
 }
 
 /**

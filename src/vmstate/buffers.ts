@@ -15,8 +15,7 @@ import {
   UnboundField,
 } from "./field.ts";
 import { loadNumbers, saveNumbers } from "./number_arrays.ts";
-import type { Amount, ElementPlan } from "./plan.ts";
-import { kindOf } from "./save_state.ts";
+import { type Amount, type ElementPlan, kindOf } from "./plan.ts";
 
 /** Where the size of a value stands, and what limits it. */
 export interface SizeOptions<K extends string> {

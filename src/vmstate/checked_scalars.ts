@@ -97,7 +97,7 @@ export function int32PositiveLe<S = unknown>(
     async load(loading, current, size) {
       const offset = loading.reader.position;
       const loaded = await plain.load(loading, current, size) as number;
-      if (loaded < 0 || loaded > (current as number)) {
+      if (!(loaded >= 0 && loaded <= (current as number))) {
         throw loading.formatError(
           `is ${loaded}: 0 to ${String(current)} fit what is here`,
           offset,

@@ -18,10 +18,11 @@ import {
   type DescriptionPlan,
   fieldExists,
   keyOf,
+  kindOf,
   type NamedFieldPlan,
+  NULL_MARKER,
   ownerOf,
 } from "./plan.ts";
-import { kindOf, NULL_MARKER } from "./save_state.ts";
 import type { VMStateFor } from "./vmstate.ts";
 
 /**

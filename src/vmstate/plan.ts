@@ -168,3 +168,12 @@ export function amountOf(amount: Amount, state: object): number | undefined {
   if (typeof count !== "number" || !Number.isInteger(count) || count < 0) return undefined;
   return count * amount.multiply;
 }
+
+/** A pointer that is NULL: the character `0`. */
+export const NULL_MARKER = 0x30;
+
+/** What a value is, for a message. */
+export function kindOf(value: unknown): string {
+  if (value === null || typeof value !== "object") return String(value);
+  return `a value of ${value.constructor?.name ?? "no class"}`;
+}

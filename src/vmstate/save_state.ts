@@ -19,14 +19,13 @@ import {
   type DescriptionPlan,
   fieldExists,
   keyOf,
+  kindOf,
   type NamedFieldPlan,
+  NULL_MARKER,
   ownerOf,
 } from "./plan.ts";
 import { Saving } from "./saving.ts";
 import type { FieldJson, VmsdJson } from "./vmsd_json.ts";
-
-/** A pointer that is NULL: the character `0`. */
-export const NULL_MARKER = 0x30;
 
 /**
  * Appends a state, as its description says; section header and footer are the caller's.
@@ -229,10 +228,4 @@ function amount(saving: Saving, by: Amount, state: object): number {
     throw saving.rangeError(`has ${value} elements by ${by.property}: at most ${by.max} may be`);
   }
   return value;
-}
-
-/** What a value is, for a message. */
-export function kindOf(value: unknown): string {
-  if (value === null || typeof value !== "object") return String(value);
-  return `a value of ${value.constructor?.name ?? "no class"}`;
 }

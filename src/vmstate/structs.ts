@@ -7,8 +7,8 @@
 import { valueArrays } from "./collections.ts";
 import { checkedInteger, Element, type FieldOptions, fieldPlan, UnboundField } from "./field.ts";
 import { loadDescription } from "./load_state.ts";
-import type { DescriptionPlan, ElementPlan } from "./plan.ts";
-import { kindOf, saveDescription } from "./save_state.ts";
+import { type DescriptionPlan, type ElementPlan, kindOf } from "./plan.ts";
+import { saveDescription } from "./save_state.ts";
 import type { VMState, VMStateFor } from "./vmstate.ts";
 
 function structPlan(

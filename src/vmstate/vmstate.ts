@@ -204,7 +204,7 @@ export function vmstate<
     readonly subsections?: Subs;
     readonly create?: () => S;
   },
-): VMState<S> {
+): VMState<NoInfer<S>> {
   return new VMState<S>(describe(name, declaration, true), declaration);
 }
 

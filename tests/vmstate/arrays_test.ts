@@ -193,10 +193,7 @@ Deno.test("varray() of structs makes what the description creates", async () => 
 });
 
 Deno.test("varray() refuses to promise elements that it cannot make", () => {
-  class Opaque {
-    x = 0;
-  }
-  const opaque = vmstateOf<Opaque>("opaque", { fields: { x: uint8() } });
+  const opaque = vmstateOf<{ x: number }>("opaque", { fields: { x: uint8() } });
   assertThrows(
     () => varray(struct(opaque), { count: "n", max: 3 }),
     TypeError,
