@@ -46,8 +46,8 @@ export interface DescriptorSpec {
   readonly fd: number;
   readonly peer: string;
   readonly direction: Direction;
-  /** Whether it is a pipe, which has no half to shut down. */
-  readonly pipe: boolean;
+  /** A pipe has no half to shut down; TCP alone gathers in one system call. */
+  readonly transport: "tcp" | "unix" | "pipe";
   /** What the main thread already read: comes first. */
   readonly head?: Uint8Array;
 }

@@ -79,7 +79,13 @@ async function dial(uri: TcpUri | UnixUri, options: TransportOptions): Promise<E
     return () => socket.destroy();
   });
   return new Endpoint(
-    new DescriptorConnection({ kind: "descriptor", fd, peer, direction: "both", pipe: false }),
+    new DescriptorConnection({
+      kind: "descriptor",
+      fd,
+      peer,
+      direction: "both",
+      transport: uri.kind,
+    }),
   );
 }
 
