@@ -30,6 +30,7 @@ export class SocketChannel implements Channel {
   #failure: Error | undefined;
 
   /**
+   * Opens it on this thread.
    * @param spec The descriptor, which this channel closes.
    * @throws {TransportError} If it is neither a socket nor a pipe.
    */

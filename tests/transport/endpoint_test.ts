@@ -6,6 +6,9 @@ import {
   TransportError,
 } from "../../src/errors.ts";
 import { connect } from "../../src/transport/connect.ts";
+import { FileConnection } from "../../src/transport/connection.ts";
+import { Endpoint } from "../../src/transport/endpoint.ts";
+import { fileSpec } from "../../src/transport/file_channel.ts";
 import { openChannel } from "../../src/transport/open_channel.ts";
 import { parseUri } from "../../src/transport/uri.ts";
 import { connectedEndpoints, keepEventLoop, readAll, temporaryDirectory } from "./connected.ts";
@@ -100,6 +103,7 @@ for (const handOff of ["descriptor", "bridge"] as const) {
 
 Deno.test("Endpoint cannot be used after it was handed off", async () => {
   const [ours, peers] = await connectedEndpoints();
+  assertEquals(ours.direction, "both");
   const channel = openChannel(ours.handOff());
   assertThrows(() => ours.handOff(), StateError, "already handed off");
   assertThrows(() => ours.handOffHalves(), StateError, "already handed off");
@@ -126,9 +130,16 @@ Deno.test("Endpoint of a file begins at the offset again after its head was read
   using directory = temporaryDirectory();
   const path = `${directory.path}/image`;
   const written = await connect({ kind: "file", path, offset: 16 });
+  assertEquals(written.direction, "write");
   const writer = openChannel(written.handOff());
   await writer.write(pattern(100));
   writer.close();
+  const read = new Endpoint(new FileConnection(fileSpec(path, 16, "read")));
+  assertEquals(read.direction, "read");
+  assertEquals(await read.readHead(8), pattern(8));
+  const reader = openChannel(read.handOff());
+  assertEquals(await readAll(reader), pattern(100));
+  reader.close();
   const again = await connect(parseUri(`file:${path}.other`));
   assertThrows(() => again.handOffHalves(), StateError, "only one direction");
   await again.close();
