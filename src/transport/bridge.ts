@@ -90,7 +90,10 @@ export class BridgeChannel implements Channel {
   #closed = false;
   #shutdown = false;
 
-  /** @param spec What {@linkcode startBridge} returned, or one direction of it. */
+  /**
+   * Opens it on this thread.
+   * @param spec What {@linkcode startBridge} returned, or one direction of it.
+   */
   constructor(private readonly spec: BridgeSpec) {
     this.peer = spec.peer;
     this.#head = spec.head;

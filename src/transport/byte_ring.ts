@@ -36,7 +36,10 @@ export class ByteRing {
   readonly #bytes: Uint8Array<SharedArrayBuffer>;
   readonly #mask: number;
 
-  /** @param memory What {@linkcode createRing} returned, on either thread. */
+  /**
+   * Opens a ring, on either thread.
+   * @param memory What {@linkcode createRing} returned.
+   */
   constructor(memory: SharedArrayBuffer) {
     this.#words = new Int32Array(memory, 0, WORDS_BYTES / 4);
     this.#bytes = new Uint8Array(memory, WORDS_BYTES);

@@ -42,23 +42,29 @@ export type Direction = "both" | "read" | "write";
 
 /** A descriptor of this process (threads share them), to be opened exactly once. */
 export interface DescriptorSpec {
+  /** Which kind of spec this is. */
   readonly kind: "descriptor";
+  /** The descriptor's number. */
   readonly fd: number;
+  /** What is on the other side, for messages. */
   readonly peer: string;
+  /** Which ways it may be used. */
   readonly direction: Direction;
-  /** Whether it is a pipe, which has no half to shut down. */
-  readonly pipe: boolean;
+  /** A pipe has no half to shut down; TCP alone gathers in one system call. */
+  readonly transport: "tcp" | "unix" | "pipe";
   /** What the main thread already read: comes first. */
   readonly head?: Uint8Array;
 }
 
 /** A file that the main thread created or checked; any number of threads may open it. */
 export interface FileSpec {
+  /** Which kind of spec this is. */
   readonly kind: "file";
   /** Absolute. */
   readonly path: string;
   /** Where the stream begins, in bytes. */
   readonly offset: number;
+  /** Which way it may be used. */
   readonly mode: "read" | "write";
   /** Device and inode of the file that was checked: no other is opened in its place. */
   readonly identity: string;
@@ -66,13 +72,17 @@ export interface FileSpec {
 
 /** A connection that stays on the main thread; its bytes pass through shared memory. */
 export interface BridgeSpec {
+  /** Which kind of spec this is. */
   readonly kind: "bridge";
+  /** What is on the other side, for messages. */
   readonly peer: string;
+  /** Which ways it may be used. */
   readonly direction: Direction;
   /** The ring of bytes that the main thread received. */
   readonly inbound: SharedArrayBuffer;
   /** The ring of bytes that the main thread is to send. */
   readonly outbound: SharedArrayBuffer;
+  /** What the main thread already read: comes first. */
   readonly head?: Uint8Array;
 }
 

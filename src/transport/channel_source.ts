@@ -16,6 +16,7 @@ export class ChannelSource implements ByteSource {
   #ended = false;
 
   /**
+   * Begins at the channel's next byte.
    * @param channel Where the bytes come from.
    * @param window The most bytes that are read ahead.
    */

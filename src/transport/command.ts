@@ -5,8 +5,9 @@
  *
  * @module
  */
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import type { Socket } from "node:net";
+import process from "node:process";
 import { TransportError } from "../errors.ts";
 import { takeDescriptor } from "./descriptor.ts";
 import { reasonOf } from "./os_error.ts";
@@ -22,7 +23,10 @@ export interface Command {
   readonly fd: number;
   /** Resolves when it has ended: with `undefined` if it succeeded, otherwise with how it failed. */
   readonly ended: Promise<string | undefined>;
-  /** Ends it with SIGTERM, then with SIGKILL; resolves when it has ended. */
+  /**
+   * Ends it with SIGTERM, then with SIGKILL; resolves when it has ended. Other programs that a shell
+   * started are left to notice that their pipes end.
+   */
   stop(): Promise<void>;
 }
 
@@ -42,16 +46,16 @@ export async function startCommand(
 ): Promise<Command> {
   const [program = "", ...args] = uri.args;
   const name = formatUri(uri);
-  const child = spawn(program, args, {
-    stdio: direction === "write" ? ["pipe", other, "inherit"] : [other, "pipe", "inherit"],
-  });
-  const { promise: ended, resolve } = Promise.withResolvers<string | undefined>();
-  child.on("exit", (code, signal) => {
-    if (code === 0) resolve(undefined);
-    else resolve(signal === null ? `exit status ${code}` : `ended by ${signal}`);
-  });
-  await waitFor<void>(`Starting ${name}`, options, ({ resolve, reject }) => {
-    child.on("spawn", () => resolve());
+  const { promise: ended, resolve: end } = Promise.withResolvers<string | undefined>();
+  const child = await waitFor<ChildProcess>(`Starting ${name}`, options, ({ resolve, reject }) => {
+    const child = spawn(program, args, {
+      stdio: direction === "write" ? ["pipe", other, "inherit"] : [other, "pipe", "inherit"],
+    });
+    child.on("exit", (code, signal) => {
+      if (code === 0) end(undefined);
+      else end(signal === null ? `exit status ${code}` : `ended by ${signal}`);
+    });
+    child.on("spawn", () => resolve(child));
     child.on("error", (cause) => {
       reject(new TransportError(`Cannot start ${name}: ${reasonOf(cause)}`, { cause }));
     });
@@ -61,10 +65,20 @@ export async function startCommand(
     fd: takeDescriptor((direction === "write" ? child.stdin : child.stdout) as Socket),
     ended,
     stop: async () => {
-      child.kill("SIGTERM");
-      const timer = setTimeout(() => child.kill("SIGKILL"), GRACE_MS);
+      signal(child, "SIGTERM");
+      const timer = setTimeout(() => signal(child, "SIGKILL"), GRACE_MS);
       await ended;
       clearTimeout(timer);
     },
   };
+}
+
+/** Not `child.kill()`: in Deno that sends no second signal. */
+function signal(child: ChildProcess, name: "SIGTERM" | "SIGKILL"): void {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  try {
+    process.kill(child.pid, name);
+  } catch {
+    // It has ended meanwhile.
+  }
 }

@@ -15,6 +15,7 @@ export class ConnChannel implements Channel {
   #shutdown = false;
 
   /**
+   * Takes a connection over.
    * @param conn The connection, which this channel closes.
    * @param peer What is on the other side.
    */

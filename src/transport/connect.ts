@@ -56,10 +56,10 @@ async function dial(uri: TcpUri | UnixUri, options: TransportOptions): Promise<E
   const peer = formatUri(uri);
   const fd = await waitFor<number>(`Connecting to ${peer}`, options, ({ resolve, reject }) => {
     const socket = new net.Socket();
-    socket.pause(); // otherwise bytes that arrive at once would be read, and lost with the socket
     const fail = (cause: unknown) => reject(openingError("connect to", uri, cause));
     socket.on("error", fail);
     socket.on("connect", () => {
+      // Here and not later: a socket that stays begins to read, and what it has read is lost with it.
       try {
         resolve(takeDescriptor(socket));
       } catch (error) {
@@ -79,7 +79,13 @@ async function dial(uri: TcpUri | UnixUri, options: TransportOptions): Promise<E
     return () => socket.destroy();
   });
   return new Endpoint(
-    new DescriptorConnection({ kind: "descriptor", fd, peer, direction: "both", pipe: false }),
+    new DescriptorConnection({
+      kind: "descriptor",
+      fd,
+      peer,
+      direction: "both",
+      transport: uri.kind,
+    }),
   );
 }
 

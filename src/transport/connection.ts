@@ -21,6 +21,7 @@ import { SocketChannel } from "./socket_channel.ts";
 
 /** The same for all kinds; used in the order of its members, by the endpoint alone. */
 export interface Connection {
+  /** What is on the other side, for messages. */
   readonly peer: string;
   /** Which way bytes can go. */
   readonly direction: Direction;
@@ -42,11 +43,15 @@ function withHead<Spec extends DescriptorSpec>(spec: Spec, head: Uint8Array): Sp
 
 /** A socket or pipe whose descriptor goes to the other thread. */
 export class DescriptorConnection implements Connection {
+  /** What is on the other side, for messages. */
   readonly peer: string;
   readonly direction: Direction;
   #channel: SocketChannel | undefined;
 
-  /** @param spec The descriptor, not adopted by anything. */
+  /**
+   * Takes a descriptor over.
+   * @param spec The descriptor, not adopted by anything.
+   */
   constructor(private readonly spec: DescriptorSpec) {
     this.peer = spec.peer;
     this.direction = spec.direction;
@@ -83,11 +88,16 @@ export class DescriptorConnection implements Connection {
 
 /** A connection that stays on this thread, behind a bridge. */
 export class BridgedConnection implements Connection {
+  /** What is on the other side, for messages. */
   readonly peer: string;
   readonly direction = "both";
   readonly #channel: ConnChannel;
 
-  /** @param conn The connection. @param peer What is on the other side. */
+  /**
+   * Takes a connection over.
+   * @param conn The connection.
+   * @param peer What is on the other side.
+   */
   constructor(conn: Deno.Conn, peer: string) {
     this.peer = peer;
     this.#channel = new ConnChannel(conn, peer);
@@ -117,11 +127,15 @@ export class BridgedConnection implements Connection {
 
 /** A file, which the other thread opens for itself. */
 export class FileConnection implements Connection {
+  /** What is on the other side, for messages. */
   readonly peer: string;
   readonly direction: Direction;
   #channel: FileChannel | undefined;
 
-  /** @param spec What `fileSpec` returned. */
+  /**
+   * Takes a file that was checked or made.
+   * @param spec What `fileSpec` returned.
+   */
   constructor(private readonly spec: FileSpec) {
     this.peer = `file:${spec.path}`;
     this.direction = spec.mode;

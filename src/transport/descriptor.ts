@@ -4,9 +4,9 @@
  * `readStop()` (where and when the next bytes are read), and the option `manualStart`. Node's own
  * library uses the same names. The twin that needs none of them is `bridge.ts`.
  *
- * Two things to know of Deno 2.9's sockets: on a pipe or Unix socket a gathered write is one system
- * call a part, and on TCP a write that has to wait fails if the peer ended its side before it ever
- * sent a byte.
+ * Two things to know of Deno 2.9's sockets: a gathered write is one system call on TCP, but one a part
+ * on pipes and Unix sockets; and on TCP, a write that has to wait fails if the peer ended its side
+ * before it ever sent a byte.
  *
  * @module
  */

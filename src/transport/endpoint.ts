@@ -15,6 +15,7 @@ export class Endpoint implements AsyncDisposable {
   #state: "open" | "handed off" | "closed" = "open";
 
   /**
+   * Takes charge of what was opened.
    * @param connection What is open.
    * @param command The command behind it, if there is one.
    */
@@ -120,6 +121,7 @@ export class Endpoint implements AsyncDisposable {
     await stopped;
   }
 
+  /** The same as {@linkcode close}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

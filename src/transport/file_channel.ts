@@ -24,6 +24,7 @@ export class FileChannel implements Channel {
   #closed = false;
 
   /**
+   * Opens it on this thread.
    * @param spec What {@linkcode fileSpec} returned.
    * @throws {TransportError} If the file cannot be opened, or another is in its place.
    */

@@ -43,8 +43,10 @@ export function inspectInherited(fd: number): InheritedKind {
 /**
  * Makes an inherited socket or pipe this process's own: later children do not get it, and it is closed
  * with its channel.
- * @returns The descriptor in its place.
+ * @returns The descriptor in its place, and which kind of socket it is, if it is one.
  */
-export function claimInherited(fd: number): number {
-  return takeDescriptor(adoptDescriptor(fd, () => {}));
+export function claimInherited(fd: number): { fd: number; transport: "tcp" | "unix" } {
+  const socket = adoptDescriptor(fd, () => {});
+  const transport = socket.remoteAddress === undefined ? "unix" : "tcp";
+  return { fd: takeDescriptor(socket), transport };
 }

@@ -36,7 +36,7 @@ export async function listen(uri: MigrationUri, options: TransportOptions = {}):
       return await listenUnix(uri, options);
     case "vsock":
       requireVsock(uri, options);
-      return serveBridged(uri, denoListen(uri));
+      return listenVsock(uri);
     case "exec":
       return single(uri, await openCommand(uri, "read", options));
     case "fd":
@@ -79,6 +79,14 @@ async function listenUnix(uri: UnixUri, options: TransportOptions): Promise<List
   }
 }
 
+function listenVsock(uri: VsockUri): Listener {
+  try {
+    return serveBridged(uri, denoListen(uri));
+  } catch (cause) {
+    throw openingError("listen on", uri, cause);
+  }
+}
+
 /** The address to bind: an empty host is all of them, and IPv4's unless `ipv6` says otherwise. */
 async function listenHost(uri: TcpUri, options: TransportOptions): Promise<string> {
   const family = familyOf(uri);
@@ -109,12 +117,10 @@ async function serve(uri: TcpUri | UnixUri): Promise<Listener> {
   });
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   server.on("error", reject);
-  const where = uri.kind === "unix" ? { path: uri.path } : {
-    host: uri.host,
-    port: uri.port,
-    ipv6Only: uri.ipv4 === false,
-  };
-  server.listen(where, resolve);
+  server.listen(
+    uri.kind === "unix" ? { path: uri.path } : { host: uri.host, port: uri.port },
+    resolve,
+  );
   await promise;
   requireDescriptors(server);
   const listener = new Listener(resolved(uri, server.address()), () => {
@@ -126,15 +132,25 @@ async function serve(uri: TcpUri | UnixUri): Promise<Listener> {
     const { remoteAddress, remotePort } = socket;
     const peer = uri.kind === "unix" ? formatUri(uri) : peerOf(remoteAddress, remotePort);
     socket.on("error", () => {}); // what is wrong with it, its channel will find out
+    if (isUnwanted(uri, remoteAddress)) {
+      socket.destroy();
+      return;
+    }
     try {
       const fd = takeDescriptor(socket);
-      const spec = { kind: "descriptor", fd, peer, direction: "both", pipe: false } as const;
+      const transport = uri.kind;
+      const spec = { kind: "descriptor", fd, peer, direction: "both", transport } as const;
       listener.offer(new Endpoint(new DescriptorConnection(spec)));
     } catch {
       socket.destroy(); // no descriptor is left for it: to the peer, a connection that was refused
     }
   });
   return listener;
+}
+
+/** Deno does not set IPV6_V6ONLY, so with `ipv4=off` IPv4's connections are turned away one by one. */
+function isUnwanted(uri: MigrationUri, host: string | undefined): boolean {
+  return uri.kind === "tcp" && uri.ipv4 === false && (host?.startsWith("::ffff:") ?? false);
 }
 
 function peerOf(host: string | undefined, port: number | undefined): string {
@@ -178,9 +194,12 @@ async function offerAll(
   try {
     for await (const conn of source) {
       const { remoteAddr } = conn;
-      const peer = remoteAddr.transport === "tcp"
-        ? peerOf(remoteAddr.hostname, remoteAddr.port)
-        : formatUri(uri);
+      const isTcp = remoteAddr.transport === "tcp";
+      if (isTcp && isUnwanted(uri, remoteAddr.hostname)) {
+        conn.close();
+        continue;
+      }
+      const peer = isTcp ? peerOf(remoteAddr.hostname, remoteAddr.port) : formatUri(uri);
       listener.offer(new Endpoint(new BridgedConnection(conn, peer)));
     }
   } catch {

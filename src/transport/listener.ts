@@ -17,6 +17,7 @@ export class Listener implements AsyncIterable<Endpoint>, AsyncDisposable {
   #over = false;
 
   /**
+   * Made by {@linkcode listen}.
    * @param uri Where it listens, with the port that was chosen.
    * @param stop Ends what connections come from.
    */
@@ -48,6 +49,7 @@ export class Listener implements AsyncIterable<Endpoint>, AsyncDisposable {
     await Promise.all([this.stop(), ...waiting]);
   }
 
+  /** The same as {@linkcode close}. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

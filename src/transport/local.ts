@@ -26,7 +26,7 @@ export async function openCommand(
 }
 
 function pipeTo(fd: number, peer: string, direction: "read" | "write"): DescriptorConnection {
-  return new DescriptorConnection({ kind: "descriptor", fd, peer, direction, pipe: true });
+  return new DescriptorConnection({ kind: "descriptor", fd, peer, direction, transport: "pipe" });
 }
 
 /**
@@ -47,9 +47,9 @@ export async function openInherited(
     const command = await startCommand(cat, direction, options, uri.fd);
     return new Endpoint(pipeTo(command.fd, peer, direction), command);
   }
-  const fd = claimInherited(uri.fd);
+  const { fd, transport } = claimInherited(uri.fd);
   if (kind === "pipe") return new Endpoint(pipeTo(fd, peer, direction));
   return new Endpoint(
-    new DescriptorConnection({ kind: "descriptor", fd, peer, direction: "both", pipe: false }),
+    new DescriptorConnection({ kind: "descriptor", fd, peer, direction: "both", transport }),
   );
 }

@@ -9,7 +9,9 @@ import { closeDescriptor } from "./descriptor.ts";
 import { FileChannel } from "./file_channel.ts";
 import { SocketChannel } from "./socket_channel.ts";
 
+/** Opens a file, which can do more than a connection. */
 export function openChannel(spec: FileSpec): FileChannel;
+/** Opens what another thread handed over. */
 export function openChannel(spec: ChannelSpec): Channel;
 /**
  * Opens what another thread handed over. A connection's spec is opened once, by one thread; a file's

@@ -36,6 +36,8 @@ const ADVICE: Readonly<Record<string, string>> = {
   ECONNREFUSED: "Start the destination first, and check the address",
   ENOENT: "Start the destination first, and check the path",
   ENOTFOUND: "Check the spelling, or use the address",
+  EADDRNOTAVAIL: "Check that the address belongs to this machine",
+  EINVAL: "Check that the address belongs to this machine", // what Deno makes of the one before
   EADDRINUSE: "Use another port, or port 0 for any that is free",
 };
 

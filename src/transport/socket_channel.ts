@@ -25,10 +25,12 @@ export class SocketChannel implements Channel {
   #writing: PromiseWithResolvers<void> | undefined;
   #shutdown: PromiseWithResolvers<void> | undefined;
   readonly #turns = new EventLoopTurns();
+  #joined: Uint8Array | undefined;
   #ended = false;
   #failure: Error | undefined;
 
   /**
+   * Opens it on this thread.
    * @param spec The descriptor, which this channel closes.
    * @throws {TransportError} If it is neither a socket nor a pipe.
    */
@@ -85,8 +87,21 @@ export class SocketChannel implements Channel {
     if (this.#failure) return Promise.reject(this.#failure);
     const writing = Promise.withResolvers<void>();
     this.#writing = writing;
-    this.#send(writing, parts, 0, 0);
+    this.#send(writing, this.spec.transport === "tcp" ? parts : this.#join(parts), 0, 0);
     return writing.promise;
+  }
+
+  /** Copies parts together: cheaper than a system call for each, which is what node:net would make. */
+  #join(parts: readonly Uint8Array[]): readonly Uint8Array[] {
+    const total = parts.reduce((sum, part) => sum + part.length, 0);
+    if (parts.length < 2 || total > WRITE_MAX) return parts;
+    this.#joined ??= new Uint8Array(WRITE_MAX);
+    let end = 0;
+    for (const part of parts) {
+      this.#joined.set(part, end);
+      end += part.length;
+    }
+    return [this.#joined.subarray(0, end)];
   }
 
   /** Sends the parts from `parts[index]`, byte `at`, on: one batch now, the rest when that is written. */
@@ -133,7 +148,7 @@ export class SocketChannel implements Channel {
     this.#shutdown = shutdown;
     this.#socket.end(() => {
       // A pipe has no half to shut down: the reader sees the end when the descriptor is closed.
-      if (this.spec.pipe) this.#socket.destroy();
+      if (this.spec.transport === "pipe") this.#socket.destroy();
       shutdown.resolve();
     });
     return shutdown.promise;

@@ -7,6 +7,7 @@ import { UsageError } from "../errors.ts";
 
 /** A TCP address. */
 export interface TcpUri {
+  /** Which kind of URI this is. */
   readonly kind: "tcp";
   /** Name or address, without brackets; empty means all of this machine's addresses. */
   readonly host: string;
@@ -14,7 +15,9 @@ export interface TcpUri {
   readonly port: number;
   /** Listening tries `port`, `port + 1`, ... `to`. */
   readonly to?: number;
+  /** Whether IPv4 may be used; see {@linkcode familyOf}. */
   readonly ipv4?: boolean;
+  /** Whether IPv6 may be used; see {@linkcode familyOf}. */
   readonly ipv6?: boolean;
   /** Whether the kernel probes an idle connection; on unless this is `false`. */
   readonly keepAlive?: boolean;
@@ -99,7 +102,10 @@ function parseOptions(text: string | undefined): Omit<TcpUri, "kind" | "host" | 
   return found;
 }
 
-/** @throws {UsageError} If multipath TCP is asked for. */
+/**
+ * Refuses multipath TCP, which QEMU knows and Deno does not.
+ * @throws {UsageError} If it is asked for.
+ */
 export function refuseMultipath(on: boolean): void {
   if (on) throw new UsageError("multipath TCP is not supported");
 }

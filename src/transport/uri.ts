@@ -11,20 +11,25 @@ import { parseSize } from "./size.ts";
 
 /** A Unix socket. */
 export interface UnixUri {
+  /** Which kind of URI this is. */
   readonly kind: "unix";
+  /** Of the socket's file. */
   readonly path: string;
 }
 
 /** A socket between a machine and its host. */
 export interface VsockUri {
+  /** Which kind of URI this is. */
   readonly kind: "vsock";
   /** Context identifier; {@linkcode VSOCK_ANY} listens on all. */
   readonly cid: number;
+  /** 32 bits. */
   readonly port: number;
 }
 
 /** A command: the stream is its standard input (outgoing) or its standard output (incoming). */
 export interface ExecUri {
+  /** Which kind of URI this is. */
   readonly kind: "exec";
   /** The program and its arguments. */
   readonly args: readonly string[];
@@ -32,13 +37,17 @@ export interface ExecUri {
 
 /** A descriptor this process was started with. */
 export interface FdUri {
+  /** Which kind of URI this is. */
   readonly kind: "fd";
+  /** Its number. */
   readonly fd: number;
 }
 
 /** A file, from an offset on. */
 export interface FileUri {
+  /** Which kind of URI this is. */
   readonly kind: "file";
+  /** From the current directory. */
   readonly path: string;
   /** In bytes; what lies before it is not touched. */
   readonly offset: number;

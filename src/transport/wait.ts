@@ -16,7 +16,9 @@ export interface WaitOptions {
 
 /** The two ways a wait ends by itself. */
 export interface Settle<T> {
+  /** With what was waited for. */
   resolve(value: T): void;
+  /** With why it will not come. */
   reject(reason: unknown): void;
 }
 
