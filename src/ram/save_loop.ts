@@ -132,6 +132,7 @@ class SaveLoop {
     if (length === 0) return;
     await this.#written();
     this.#writing = this.channel.write(this.#buffer.subarray(this.#half, this.#fill));
+    this.#writing.catch(() => {}); // it is looked at before the next write, and may fail earlier
     this.#counters.add("bytes", length);
     this.#counters.add("packets", 1);
     this.#half = this.#half === BUFFER_START ? BUFFER_START + HALF_SIZE : BUFFER_START;
