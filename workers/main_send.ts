@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type MainSendStart, saveLoop } from "../src/ram/save_loop.ts";
+import { endSending, type MainSendStart, saveLoop } from "../src/ram/save_loop.ts";
 import { serveWorker } from "../src/threads/worker_port.ts";
 import { FileChannel } from "../src/transport/file_channel.ts";
 import { openChannel } from "../src/transport/open_channel.ts";
@@ -15,7 +15,7 @@ serveWorker<MainSendStart>(async (start, port) => {
   try {
     if (!await saveLoop(channel, start)) return await stopped;
     if (channel instanceof FileChannel) channel.sync();
-    await channel.shutdown();
+    await endSending(channel, start.channel.kind === "file" || start.channel.direction !== "both");
   } finally {
     channel.close();
   }

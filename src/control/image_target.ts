@@ -59,8 +59,8 @@ export class ImageTarget implements IncomingTarget {
     this.image.hasSwitchoverStart = true;
   }
 
-  async complete(description: Uint8Array | undefined): Promise<boolean> {
-    this.image.finish(description);
+  async complete(description: Promise<Uint8Array | undefined>): Promise<boolean> {
+    this.image.finish(await description);
     await this.keep(this.image);
     return false;
   }

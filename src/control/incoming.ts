@@ -7,6 +7,7 @@
 import {
   asMigrationError,
   CancelledError,
+  ConnectionLostError,
   type MigrationError,
   StateError,
   StreamFormatError,
@@ -40,8 +41,12 @@ import {
 import type { Parameters } from "./parameters.ts";
 import { Trouble } from "./trouble.ts";
 
-/** How long the last word to a source may take, in milliseconds. */
+/** How long the last word to a source, and its last bytes, may take, in milliseconds. */
 const FAREWELL_TIMEOUT_MS = 2000;
+/** How long what follows the stream's end may take, in milliseconds; the machine is complete without it. */
+const DESCRIPTION_TIMEOUT_MS = 30_000;
+/** How long a source may take from its connection to its list of RAM blocks, in milliseconds. */
+const BEGINNING_TIMEOUT_MS = 30_000;
 
 /** What a migration is told. */
 export interface IncomingOptions {
@@ -51,6 +56,12 @@ export interface IncomingOptions {
   /** Gets the events QMP would emit, and is to return soon. */
   readonly onEvent?: (event: MigrationEvent) => void;
   readonly transport?: Pick<TransportOptions, "handOff" | "vsock">;
+  /**
+   * How long a source that has connected may take to say what machine it has: until then it could be
+   * anybody, and keeps the source from connecting. In milliseconds.
+   * @default {30000}
+   */
+  readonly beginningTimeout?: number;
 }
 
 /** One migration from somewhere else to here. */
@@ -71,6 +82,11 @@ export class IncomingMigration implements LoadTarget {
   #returnChannel: Channel | undefined;
   #returnPathOpen = false;
   #farewellSent = false;
+  #ram: RamLoader | undefined;
+  #beginning: ReturnType<typeof setTimeout> | undefined;
+  /** From here on the machine is this side's, whatever happens. */
+  #takenOver = false;
+  #failure: MigrationError | undefined;
 
   /**
    * Begins to listen; what becomes of it is said by {@linkcode IncomingMigration.completed}.
@@ -83,7 +99,10 @@ export class IncomingMigration implements LoadTarget {
   ) {
     this.listening = this.#listening.promise;
     this.listening.catch(() => {});
-    this.#trouble.onFailure(() => this.#abort.abort());
+    this.#trouble.onFailure(() => {
+      this.#abort.abort();
+      if (!this.#takenOver) this.#stream?.abandon();
+    });
     this.completed = this.#run();
     this.completed.catch(() => {});
   }
@@ -100,15 +119,16 @@ export class IncomingMigration implements LoadTarget {
 
   /** The object that `query-migrate` returns. */
   info(): MigrationInfo {
-    const error = this.#trouble.error;
+    const failure = this.#failure;
     return {
       ...(this.#status !== "none" && { status: this.#status }),
-      ...(error && this.#status === "failed" && { "error-desc": error.message }),
+      ...(failure && this.#status === "failed" && { "error-desc": failure.message }),
     };
   }
 
-  /** Gives up; the source keeps its machine. @throws {StateError} If it is over. */
+  /** Gives up; the source keeps its machine. @throws {StateError} If it is over, or too late. */
   cancel(): void {
+    if (this.#takenOver) throw new StateError("Too late to cancel: the machine is here");
     if (!nextStatus(INCOMING, this.#status, "error")) {
       throw new StateError(`An incoming migration that is ${this.#status} cannot be cancelled`);
     }
@@ -117,9 +137,10 @@ export class IncomingMigration implements LoadTarget {
 
   async #run(): Promise<MigrationInfo> {
     try {
-      for (const phase of [this.#listen, this.#accept, this.#load, this.#takeOver]) {
+      for (const phase of [this.#listen, this.#accept, this.#load]) {
         await this.#trouble.guard(phase.call(this));
       }
+      await this.#takeOver();
     } catch (thrown) {
       await this.#fail(asMigrationError(thrown));
     } finally {
@@ -149,16 +170,46 @@ export class IncomingMigration implements LoadTarget {
   }
 
   async #load(): Promise<void> {
+    const { kind } = this.options.uri;
+    if (kind !== "exec" && kind !== "fd" && kind !== "file") this.#limitBeginning();
     await loadStream(this.#stream!.reader, this);
+    if (!this.#ram?.complete) {
+      throw new StreamFormatError("The stream ended before all of its RAM had come");
+    }
   }
 
+  /**
+   * With the byte that ended the stream the source has given the machine away. So what comes after it (the
+   * description, or a failure of the connection) is not waited for and cannot fail the migration; only the
+   * target can, until it says that the machine is its own.
+   */
   async #takeOver(): Promise<void> {
-    const description = await readVmDescription(this.#stream!.reader);
-    this.#trouble.check();
-    const runs = await this.target.complete(description);
+    const stream = this.#stream!;
+    const description = readVmDescription(stream.reader).catch(() => undefined);
+    const runs = await this.target.complete(
+      inTime(DESCRIPTION_TIMEOUT_MS, description, () => stream.abandon()),
+      () => {
+        this.#trouble.check();
+        this.#takenOver = true;
+      },
+    );
+    this.#takenOver = true;
     if (runs) this.#emit({ event: "RESUME" });
     this.#move("done");
     await this.#sayFarewell(0);
+    await inTime(FAREWELL_TIMEOUT_MS, description, () => stream.abandon());
+  }
+
+  #limitBeginning(): void {
+    const { beginningTimeout = BEGINNING_TIMEOUT_MS } = this.options;
+    this.#beginning = setTimeout(() => {
+      this.#trouble.report(
+        new ConnectionLostError(
+          `${this.#endpoint!.peer} did not begin a migration within ${beginningTimeout} ms`,
+          { place: { offset: this.#stream!.reader.position } },
+        ),
+      );
+    }, beginningTimeout);
   }
 
   // ── LoadTarget ────────────────────────────────────────────────────────────────────────────────
@@ -202,12 +253,14 @@ export class IncomingMigration implements LoadTarget {
     }
     const configuration = this.#configuration!;
     const stream = this.#stream!;
-    return new RamLoader({
+    if (this.#ram) throw new StreamFormatError("The stream has a second RAM section");
+    return this.#ram = new RamLoader({
       dialect: {
         pageSize: targetPageSize(configuration.targetPageBits),
         ignoreShared: configuration.capabilities?.includes("x-ignore-shared") ?? false,
       },
       prepare: async (blocks) => {
+        clearTimeout(this.#beginning);
         stream.setRam(await this.target.prepareRam(blocks, header.sectionId));
       },
       loadPages: () => stream.loadPages(),
@@ -233,34 +286,40 @@ export class IncomingMigration implements LoadTarget {
   async #sayFarewell(status: number): Promise<void> {
     if (!this.#returnPathOpen || this.#farewellSent) return;
     this.#farewellSent = true;
-    const timer = setTimeout(() => this.#returnChannel?.close(), FAREWELL_TIMEOUT_MS);
     try {
-      await this.#reply({ type: "SHUT", status });
-      await this.#returnChannel!.shutdown();
+      const channel = this.#returnChannel!;
+      const sent = this.#reply({ type: "SHUT", status });
+      await inTime(FAREWELL_TIMEOUT_MS, sent, () => channel.close());
+      await channel.shutdown();
     } catch {
       // The source sees the connection's end instead.
-    } finally {
-      clearTimeout(timer);
     }
   }
 
   // ── the end ───────────────────────────────────────────────────────────────────────────────────
 
-  /** The one place for failures: the source keeps the machine and is told so. */
+  /** The one place for failures: the source keeps the machine, and is told so if that is certain. */
   async #fail(error: MigrationError): Promise<never> {
-    const cause = this.#stream?.broken;
-    const reason = this.#trouble.error ?? error;
+    const reason = this.#takenOver ? error : this.#trouble.error ?? error;
     reason.at({ side: "destination", phase: this.#status, channel: "main" });
-    reason.cause ??= cause;
+    reason.cause ??= this.#stream?.broken;
     this.#trouble.report(reason);
     this.#listening.reject(reason);
-    await this.#sayFarewell(1);
-    await this.target.abandon();
+    if (!this.#takenOver) {
+      try {
+        await this.target.abandon();
+        await this.#sayFarewell(1);
+      } catch (also) {
+        reason.cause ??= also;
+      }
+    }
+    this.#failure = reason;
     if (nextStatus(INCOMING, this.#status, "error")) this.#move("error");
     throw reason;
   }
 
   async #cleanUp(): Promise<void> {
+    clearTimeout(this.#beginning);
     this.#returnChannel?.close();
     await Promise.allSettled([
       this.#stream?.[Symbol.asyncDispose](),
@@ -279,6 +338,20 @@ export class IncomingMigration implements LoadTarget {
   }
 
   #emit(event: MigrationEvent): void {
-    this.options.onEvent?.(event);
+    try {
+      this.options.onEvent?.(event);
+    } catch (error) {
+      this.#trouble.report(asMigrationError(error));
+    }
+  }
+}
+
+/** Waits for what the source must take or send at the very end, but not for long. */
+async function inTime<T>(milliseconds: number, step: Promise<T>, giveUp: () => void): Promise<T> {
+  const timer = setTimeout(giveUp, milliseconds);
+  try {
+    return await step;
+  } finally {
+    clearTimeout(timer);
   }
 }

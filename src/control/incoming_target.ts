@@ -32,11 +32,17 @@ export interface IncomingTarget {
   /** The source has stopped its guest and knows the command that says so. */
   switchoverStart(): void;
   /**
-   * Everything is loaded; from here on the machine is this side's.
-   * @param description The JSON description's text, if the stream had one.
+   * Everything is loaded, and the source has given the machine away. If this fails before the target has
+   * called `takeOver`, the source is told, and its machine runs on.
+   * @param description The JSON description's text, if the stream has one; it may come later or never.
+   * @param takeOver Makes the machine this side's for good; it is to be called before a guest runs.
+   * Throws if the migration was cancelled meanwhile. What has only to be kept is taken over by returning.
    * @returns Whether a guest runs now.
    */
-  complete(description: Uint8Array | undefined): Promise<boolean>;
+  complete(
+    description: Promise<Uint8Array | undefined>,
+    takeOver: () => void,
+  ): Promise<boolean>;
   /** The migration failed: the source keeps the machine. */
   abandon(): Promise<void>;
 }

@@ -7,6 +7,7 @@ import { markUntouched } from "../dirty/untouched.ts";
 import { IncompatibleError, StateError } from "../errors.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
 import type { Machine } from "../machine/machine.ts";
+import { targetPageSize } from "../machine/page.ts";
 import type { RamBlockEntry } from "../ram/block_list.ts";
 import type { SectionLoader } from "../savevm/load.ts";
 import type { Configuration } from "../wire/configuration.ts";
@@ -39,17 +40,13 @@ export class MachineTarget implements IncomingTarget {
 
   configuration(configuration: Configuration): void {
     this.#configuration = configuration;
-    if (this.#machine && this.#machine.name !== configuration.machine) {
-      throw new IncompatibleError(
-        `The stream is of a machine "${configuration.machine}", this one is "${this.#machine.name}"`,
-        { advice: "Give both machines the same name." },
-      );
-    }
+    if (this.#machine) checkMachine(this.#machine, configuration);
   }
 
   async prepareRam(blocks: readonly RamBlockEntry[], _sectionId: number): Promise<GuestRam> {
     if (typeof this.source === "function") {
       this.#machine = await this.source(this.#configuration!, blocks);
+      checkMachine(this.#machine, this.#configuration!);
     }
     const { machine } = this;
     checkBlocks(machine.ram, blocks);
@@ -76,25 +73,44 @@ export class MachineTarget implements IncomingTarget {
 
   switchoverStart(): void {}
 
-  async complete(): Promise<boolean> {
+  async complete(_description: unknown, takeOver: () => void): Promise<boolean> {
     const { machine } = this;
-    const sections = this.#sections!;
-    for (const { idstr, instanceId } of sections.vcpus) {
+    const { vcpus, globalState } = this.#sections!;
+    for (const { idstr, instanceId } of vcpus) {
       if (!this.#loaded.has(`${idstr}/${instanceId}`)) {
         throw new IncompatibleError(`The stream has no state of vCPU ${instanceId}`, {
           advice: "Give both machines the same guests.",
         });
       }
     }
-    const { loaded } = sections.globalState;
-    if (loaded === "running") await machine.start();
-    else await machine.stop(loaded);
+    const { loaded } = globalState;
+    if (loaded === "running") {
+      if (machine.runState !== "inmigrate") {
+        throw new StateError(`The machine became ${machine.runState} while its state was loaded`);
+      }
+      takeOver();
+      await machine.start();
+    } else {
+      await machine.stop(loaded);
+    }
     return machine.running;
   }
 
   /** The machine stays as it is, incoming and without a state to run from. */
   abandon(): Promise<void> {
     return Promise.resolve();
+  }
+}
+
+function checkMachine({ name, ram }: Machine, { machine, targetPageBits }: Configuration): void {
+  if (name !== machine) {
+    throw new IncompatibleError(`The stream is of a machine "${machine}", this one is "${name}"`, {
+      advice: "Give both machines the same name.",
+    });
+  }
+  const pageSize = targetPageSize(targetPageBits);
+  if (ram.pageSize !== pageSize) {
+    throw new IncompatibleError(`Pages of ${pageSize} bytes there and of ${ram.pageSize} here`);
   }
 }
 

@@ -12,6 +12,7 @@
 import {
   asMigrationError,
   CancelledError,
+  ConnectionLostError,
   HandoverUnknownError,
   type MigrationError,
   PeerFailedError,
@@ -29,11 +30,11 @@ import type { TransportOptions } from "../transport/options.ts";
 import type { MigrationUri } from "../transport/uri.ts";
 import { Command, writeCommand, writePing } from "../wire/command.ts";
 import { writeConfiguration } from "../wire/configuration.ts";
-import type { ReturnPathMessage } from "../wire/return_path.ts";
 import { ElementType } from "../wire/section.ts";
 import { writeStreamHeader } from "../wire/stream_header.ts";
 import { writeVmDescription } from "../wire/vm_description.ts";
 import type { Capabilities } from "./capabilities.ts";
+import { DestinationWord } from "./destination_word.ts";
 import { expectedDowntimeMs, type RoundFacts, shouldSwitchOver } from "./convergence.ts";
 import type { MigrationEvent, MigrationInfo } from "./migration_info.ts";
 import {
@@ -77,8 +78,7 @@ export class OutgoingMigration {
   readonly #abort = new AbortController();
   readonly #statistics: OutgoingStatistics;
   readonly #progress = new Progress();
-  readonly #pongs = new Map<number, PromiseWithResolvers<void>>();
-  readonly #shut = Promise.withResolvers<void>();
+  readonly #destination = new DestinationWord(this.#trouble, () => this.#handedOver);
   #parameters: Parameters;
   #status: MigrationStatus = "none";
   #endpoint: Endpoint | undefined;
@@ -89,7 +89,7 @@ export class OutgoingMigration {
   #goOn: PromiseWithResolvers<void> | undefined;
   #stopped = false;
   #handedOver = false;
-  #shutReceived = false;
+  #failure: MigrationError | undefined;
 
   /**
    * Begins; what becomes of it is said by {@linkcode OutgoingMigration.completed}.
@@ -102,7 +102,6 @@ export class OutgoingMigration {
   ) {
     this.#parameters = options.parameters;
     this.#statistics = new OutgoingStatistics(machine.ram);
-    this.#shut.promise.catch(() => {});
     this.#trouble.onFailure(() => {
       this.#abort.abort();
       this.#progress.bump();
@@ -119,11 +118,11 @@ export class OutgoingMigration {
 
   /** The object that `query-migrate` returns. */
   info(): MigrationInfo {
-    const error = this.#trouble.error;
+    const failure = this.#failure;
     return {
       ...this.#statistics.info(this.#status, this.#saver?.remaining ?? 0),
       ...(this.#log && { "dirty-log": this.#log.description }),
-      ...(error && this.#status === "failed" && { "error-desc": error.message }),
+      ...(failure && this.#status === "failed" && { "error-desc": failure.message }),
     };
   }
 
@@ -183,6 +182,7 @@ export class OutgoingMigration {
       signal: this.#abort.signal,
       timeoutMs: CONNECT_TIMEOUT_MS,
     });
+    this.#watchCommand(this.#endpoint);
     this.#log = await this.machine.startDirtyLog();
     this.machine.markAllDirty();
 
@@ -198,10 +198,10 @@ export class OutgoingMigration {
           ...(this.#log?.log instanceof HashLog && { digests: this.#log.log.digests }),
         },
       }).then((stream) => this.#stream = stream),
-      halves && ReturnPath.start(halves.read, {
-        message: (message) => this.#hear(message),
-        closed: (error) => this.#returnPathClosed(error),
-      }).then((returnPath) => this.#returnPath = returnPath),
+      halves &&
+      ReturnPath.start(halves.read, this.#destination).then((returnPath) =>
+        this.#returnPath = returnPath
+      ),
     ];
     // Both are waited for, so that none is left behind when the other fails.
     for (const started of await Promise.allSettled(starting)) {
@@ -282,7 +282,8 @@ export class OutgoingMigration {
   /**
    * The handover. Up to the byte that ends the stream the destination cannot run, and this side can. With
    * that byte it may, so this side must not, whatever happens then: unless the destination says that it
-   * failed. To make the time in between short, the destination first confirms that it has loaded all.
+   * failed. To make the time in between short, all else is on its way before, and where there is a return
+   * path the destination has confirmed that it has loaded all.
    */
   async #handOver(): Promise<void> {
     const stream = this.#stream!;
@@ -291,44 +292,40 @@ export class OutgoingMigration {
     if (this.#returnPath) {
       writePing(stream.writer, Ping.LOADED);
       await stream.flush(check);
-      await this.#trouble.guard(this.#pong(Ping.LOADED).promise);
+      await this.#destination.pong(Ping.LOADED);
     }
-    await stream.flush(check);
+    await stream.written(check);
     check();
+    // Nothing is awaited from here to the byte: either it goes out, or this side still has the machine.
     this.#handedOver = true;
     stream.writer.u8(ElementType.EOF);
     writeVmDescription(stream.writer, description);
-    await stream.end(check);
-    if (this.#returnPath) await this.#trouble.guard(this.#shut.promise);
-    await this.#endpoint!.finish({ signal: this.#abort.signal });
+    const ended = stream.end(check);
+    if (this.#returnPath) return await this.#destination.verdict(ended);
+    await ended;
+    await this.#endpoint!.finish();
   }
 
+  /** From here on nothing can fail: the machine is the destination's, whatever happens on this side. */
   async #finish(): Promise<void> {
     this.#statistics.guestRuns();
-    await this.machine.handedOver();
+    await this.machine.handedOver().catch(() => {});
     this.#statistics.ended();
     this.#move("done");
   }
 
   /** The one place for failures: says what is lost, and that is nothing before the handover. */
   async #fail(error: MigrationError): Promise<never> {
-    const reason = this.#trouble.error ?? error.at({ side: "source", phase: this.#status });
+    const reason = this.#handedOver ? error : this.#trouble.error ?? error;
     reason.at({ side: "source", phase: this.#status });
     this.#trouble.report(reason);
     const mayRunThere = this.#handedOver && !(reason instanceof PeerFailedError) &&
       this.options.uri.kind !== "file";
-    if (this.#stopped && !mayRunThere) await this.#runOn();
+    if (this.#stopped && !mayRunThere) await this.#runOn().catch((also) => reason.cause ??= also);
     this.#statistics.ended();
+    this.#failure = mayRunThere ? handoverUnknown(reason) : reason;
     this.#move(this.#status === "cancelling" ? "cleaned-up" : "error");
-    if (!mayRunThere) throw reason;
-    throw new HandoverUnknownError(
-      `The destination has the whole machine and did not confirm that it runs: ${reason.what}`,
-      {
-        cause: reason,
-        place: reason.place,
-        advice: "Look at the destination; start the machine here only if it does not run there.",
-      },
-    );
+    throw this.#failure;
   }
 
   async #runOn(): Promise<void> {
@@ -346,38 +343,15 @@ export class OutgoingMigration {
     await this.#endpoint?.close();
   }
 
-  #hear(message: ReturnPathMessage): void {
-    switch (message.type) {
-      case "PONG":
-        return this.#pong(message.value).resolve();
-      case "SHUT":
-        this.#shutReceived = true;
-        if (message.status === 0 && this.#handedOver) return this.#shut.resolve();
-        return this.#trouble.report(
-          new PeerFailedError(
-            message.status === 0
-              ? "The destination ended the migration before it was complete"
-              : `The destination failed (status ${message.status | 0})`,
-            { advice: "The destination's own messages say why." },
-          ),
-        );
-      case "SWITCHOVER_ACK":
-        return;
-      default:
-        return this.#trouble.report(
-          new PeerFailedError(`The destination sent ${message.type} outside of postcopy`),
-        );
-    }
-  }
-
-  #returnPathClosed(error: MigrationError): void {
-    if (!this.#shutReceived) this.#trouble.report(error.at({ channel: "return path" }));
-  }
-
-  #pong(value: number): PromiseWithResolvers<void> {
-    let pong = this.#pongs.get(value);
-    if (!pong) this.#pongs.set(value, pong = Promise.withResolvers());
-    return pong;
+  /** A command takes less than a pipe holds without anybody noticing that it has ended. */
+  #watchCommand(endpoint: Endpoint): void {
+    endpoint.ended?.then((failure) => {
+      this.#trouble.report(
+        new ConnectionLostError(
+          `${endpoint.peer} ended before it had the whole stream: ${failure ?? "exit status 0"}`,
+        ),
+      );
+    });
   }
 
   async #sync(): Promise<void> {
@@ -407,6 +381,21 @@ export class OutgoingMigration {
   }
 
   #emit(event: MigrationEvent): void {
-    this.options.onEvent?.(event);
+    try {
+      this.options.onEvent?.(event);
+    } catch (error) {
+      this.#trouble.report(asMigrationError(error));
+    }
   }
+}
+
+function handoverUnknown(cause: MigrationError): HandoverUnknownError {
+  return new HandoverUnknownError(
+    `The destination has the whole machine and did not confirm that it runs: ${cause.what}`,
+    {
+      cause,
+      place: cause.place,
+      advice: "Look at the destination; start the machine here only if it does not run there.",
+    },
+  );
 }

@@ -74,6 +74,11 @@ export class IncomingStream implements AsyncDisposable {
     }
   }
 
+  /** Whoever reads sees the stream's end, whatever the source still sends. */
+  abandon(): void {
+    this.#stream.abandon();
+  }
+
   /** Ends the worker and its half of the connection. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#worker?.stop();

@@ -30,11 +30,22 @@ export class RamLoader implements SectionLoader {
   readonly #head = new Uint8Array(8);
   readonly #view = new DataView(this.#head.buffer);
   #blocks: readonly RamBlockEntry[] | undefined;
+  #complete = false;
 
   /** @param options The section's surroundings. */
   constructor(private readonly options: RamLoaderOptions) {}
 
-  async load(reader: ByteReader, _part: SectionPart, _context: LoadContext): Promise<void> {
+  /** Whether the section's last element was loaded: every page has its right content. */
+  get complete(): boolean {
+    return this.#complete;
+  }
+
+  async load(reader: ByteReader, part: SectionPart, _context: LoadContext): Promise<void> {
+    await this.#loadRecords(reader);
+    this.#complete = part === "end" || part === "full";
+  }
+
+  async #loadRecords(reader: ByteReader): Promise<void> {
     for (;;) {
       await reader.need(8, "a RAM record");
       reader.source.peek(this.#head);

@@ -100,6 +100,14 @@ export class OutgoingStream implements AsyncDisposable, BatchSink {
     }
   }
 
+  /** As {@linkcode OutgoingStream.flush}, and waits until the connection has taken all of it. */
+  async written(check: () => void): Promise<void> {
+    await this.flush(check);
+    await this.ringWithRoom(check);
+    this.ring.pushMark(JobKind.SYNC);
+    await this.drained(check);
+  }
+
   /**
    * Sends everything and ends this side of the connection.
    * @throws {ConnectionLostError} If not all could be written.

@@ -16,6 +16,9 @@ const HALF_SIZE = 1024 * 1024;
 /** Where the first half begins: the encoder keeps a block's name below. */
 const BUFFER_START = 4096;
 
+/** How long a peer without a return path has to end its side, in milliseconds. */
+const PEER_END_MS = 10_000;
+
 /** What the loop works with. */
 export interface SaveLoopInput {
   readonly ram: GuestRamLayout;
@@ -38,6 +41,28 @@ export interface MainSendStart extends SaveLoopInput {
  */
 export async function saveLoop(channel: Channel, input: SaveLoopInput): Promise<boolean> {
   return await new SaveLoop(channel, input).run();
+}
+
+/**
+ * Ends this side of the connection. If nobody else listens to the other direction, waits for the peer to end
+ * its side: it does when it has read everything, and when it has not, the connection breaks instead.
+ * @param listens Whether another thread has the reading half.
+ * @throws {ConnectionLostError} If the peer did not take everything.
+ */
+export async function endSending(channel: Channel, listens: boolean): Promise<void> {
+  await channel.shutdown();
+  if (listens) return;
+  const ignored = new Uint8Array(4096);
+  const timer = setTimeout(() => channel.close(), PEER_END_MS);
+  const deadline = performance.now() + PEER_END_MS;
+  try {
+    while (await channel.read(ignored) > 0);
+  } catch (error) {
+    // A peer that keeps its side open has not said that it lacks anything.
+    if (performance.now() < deadline) throw error;
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 class SaveLoop {
@@ -79,6 +104,8 @@ class SaveLoop {
           await this.#sendBytes(ring.bytes());
           break;
         case JobKind.SYNC:
+          await this.#flush();
+          await this.#written();
           break;
         case JobKind.END:
           await this.#flush();

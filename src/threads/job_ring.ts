@@ -15,7 +15,7 @@ export const JobKind = {
   BATCH: 1,
   /** Bytes to be sent as they are. */
   BYTES: 2,
-  /** The worker's channel is to send its synchronisation packet (multifd). */
+  /** Everything before it is to be written; a multifd channel then sends its synchronisation packet. */
   SYNC: 3,
   /** Nothing follows: the worker sends what it holds, ends its side of the channel and stops. */
   END: 4,

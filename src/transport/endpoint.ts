@@ -35,6 +35,14 @@ export class Endpoint implements AsyncDisposable {
   }
 
   /**
+   * When the command behind it has ended, and how it failed if it did; without a command there is no
+   * such moment.
+   */
+  get ended(): Promise<string | undefined> | undefined {
+    return this.command?.ended;
+  }
+
+  /**
    * Reads the first bytes, which say what kind of channel this is. The channel that is opened from
    * this endpoint delivers them again. If it is given up or fails, the endpoint is closed.
    * @param count How many; asking again for more reads on.

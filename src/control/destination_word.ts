@@ -1,0 +1,95 @@
+/**
+ * What the destination says over the return path, as far as an outgoing migration waits for it: that it
+ * has understood what was sent, and at the end whether it has the machine.
+ *
+ * @module
+ */
+import {
+  asMigrationError,
+  type MigrationError,
+  PeerFailedError,
+  StreamFormatError,
+} from "../errors.ts";
+import type { ReturnPathListener } from "../postcopy/return_path.ts";
+import type { ReturnPathMessage } from "../wire/return_path.ts";
+import type { Trouble } from "./trouble.ts";
+
+/** How long the last word may come after the news that the main channel broke, in milliseconds. */
+const LAST_WORD_MS = 5_000;
+
+/** The listener of one migration's return path. */
+export class DestinationWord implements ReturnPathListener {
+  readonly #verdict = Promise.withResolvers<void>();
+  readonly #pongs = new Map<number, PromiseWithResolvers<void>>();
+
+  /**
+   * Begins to listen.
+   * @param trouble Is told what ends the migration before the handover.
+   * @param handedOver Whether the machine has been handed over.
+   */
+  constructor(private readonly trouble: Trouble, private readonly handedOver: () => boolean) {
+    this.#verdict.promise.catch(() => {});
+  }
+
+  /** Waits for the answer to a PING. @param value What the PING carried. */
+  async pong(value: number): Promise<void> {
+    await this.trouble.guard(this.#pong(value).promise);
+  }
+
+  /**
+   * Waits until the destination says whether it has the machine.
+   * @param sent Rejects if not all of the stream could be sent. That alone says nothing: the destination's
+   * last word may be on its way still.
+   * @throws {PeerFailedError} If it says that it has not.
+   * @throws {MigrationError} If it will say nothing more.
+   */
+  async verdict(sent: Promise<void>): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let known = false;
+    sent.catch((error) => {
+      if (known) return;
+      timer = setTimeout(() => this.closed(asMigrationError(error)), LAST_WORD_MS);
+    });
+    try {
+      await this.#verdict.promise;
+    } finally {
+      known = true;
+      clearTimeout(timer);
+    }
+  }
+
+  message(message: ReturnPathMessage): void {
+    switch (message.type) {
+      case "PONG":
+        return this.#pong(message.value).resolve();
+      case "SHUT":
+        return this.#shut(message.status);
+      case "SWITCHOVER_ACK":
+        return;
+      default:
+        return this.closed(
+          new StreamFormatError(`The destination sent ${message.type} outside of postcopy`),
+        );
+    }
+  }
+
+  /** After a verdict the return path's end says nothing new. */
+  closed(error: MigrationError): void {
+    this.#verdict.reject(error.at({ channel: "return path" }));
+    if (!this.handedOver()) this.trouble.report(error);
+  }
+
+  #shut(status: number): void {
+    if (status === 0 && this.handedOver()) return this.#verdict.resolve();
+    const what = status === 0
+      ? "The destination ended the migration before it was complete"
+      : `The destination failed (status ${status | 0})`;
+    this.closed(new PeerFailedError(what, { advice: "The destination's own messages say why." }));
+  }
+
+  #pong(value: number): PromiseWithResolvers<void> {
+    let pong = this.#pongs.get(value);
+    if (!pong) this.#pongs.set(value, pong = Promise.withResolvers());
+    return pong;
+  }
+}
