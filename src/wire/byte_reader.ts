@@ -41,12 +41,14 @@ export class ByteReader {
   async need(count: number, what: string): Promise<void> {
     if (this.source.available >= count) return;
     const available = await this.source.wait(count);
-    if (available < count) {
-      throw new ConnectionLostError(
-        `The stream ended inside ${what}: ${available} of ${count} bytes`,
-        { place: { offset: this.position } },
-      );
-    }
+    if (available < count) this.#ended(what, available, count);
+  }
+
+  #ended(what: string, available: number, count: number): never {
+    throw new ConnectionLostError(
+      `The stream ended inside ${what}: ${available} of ${count} bytes`,
+      { place: { offset: this.position } },
+    );
   }
 
   async #take(count: number, what: string): Promise<DataView> {
@@ -112,7 +114,7 @@ export class ByteReader {
   async readInto(into: Uint8Array, what: string): Promise<void> {
     let filled = 0;
     while (filled < into.length) {
-      await this.need(1, what);
+      if (await this.atEnd()) this.#ended(what, filled, into.length);
       const part = Math.min(this.source.available, into.length - filled);
       this.source.peek(into.subarray(filled, filled + part));
       this.source.consume(part);
@@ -124,7 +126,7 @@ export class ByteReader {
   async skip(count: number, what: string): Promise<void> {
     let left = count;
     while (left > 0) {
-      await this.need(1, what);
+      if (await this.atEnd()) this.#ended(what, count - left, count);
       const part = Math.min(this.source.available, left);
       this.source.consume(part);
       left -= part;
