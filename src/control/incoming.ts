@@ -15,6 +15,7 @@ import {
 import { IncomingStream } from "../ram/incoming_stream.ts";
 import { RAM_SECTION } from "../ram/flags.ts";
 import { RamLoader } from "../ram/load.ts";
+import type { GuestRam } from "../machine/guest_ram.ts";
 import { targetPageSize } from "../machine/page.ts";
 import { loadStream, type LoadTarget, type SectionLoader } from "../savevm/load.ts";
 import type { Channel } from "../transport/channel.ts";
@@ -83,6 +84,7 @@ export class IncomingMigration implements LoadTarget {
   #returnPathOpen = false;
   #farewellSent = false;
   #ram: RamLoader | undefined;
+  #guestRam: GuestRam | undefined;
   #beginning: ReturnType<typeof setTimeout> | undefined;
   /** From here on the machine is this side's, whatever happens. */
   #takenOver = false;
@@ -173,7 +175,7 @@ export class IncomingMigration implements LoadTarget {
     const { kind } = this.options.uri;
     if (kind !== "exec" && kind !== "fd" && kind !== "file") this.#limitBeginning();
     await loadStream(this.#stream!.reader, this);
-    if (!this.#ram?.complete) {
+    if (!this.#ram?.complete && !hasAllPages(this.#guestRam)) {
       throw new StreamFormatError("The stream ended before all of its RAM had come");
     }
   }
@@ -261,7 +263,8 @@ export class IncomingMigration implements LoadTarget {
       },
       prepare: async (blocks) => {
         clearTimeout(this.#beginning);
-        stream.setRam(await this.target.prepareRam(blocks, header.sectionId));
+        this.#guestRam = await this.target.prepareRam(blocks, header.sectionId);
+        stream.setRam(this.#guestRam);
       },
       loadPages: () => stream.loadPages(),
       // Without multifd channels there is nothing to wait for.
@@ -344,6 +347,11 @@ export class IncomingMigration implements LoadTarget {
       this.#trouble.report(asMigrationError(error));
     }
   }
+}
+
+/** A background snapshot's RAM has no END: it is complete when each page has come. */
+function hasAllPages(ram: GuestRam | undefined): boolean {
+  return ram?.blocks.every((block) => block.received.count() === block.pageCount) ?? false;
 }
 
 /** Waits for what the source must take or send at the very end, but not for long. */

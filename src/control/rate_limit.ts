@@ -8,6 +8,9 @@
 /** How long one budget lasts, in milliseconds. */
 const SLICE_MS = 100;
 
+/** The most slices of which the budgets can be used up beforehand. */
+const DEBT_SLICES = 10;
+
 /** Says how much may still be sent now. */
 export class RateLimit {
   #sliceStart: number;
@@ -19,20 +22,29 @@ export class RateLimit {
   }
 
   /**
-   * What may be sent in this slice.
+   * What may be sent in this slice. Who sends in pieces may exceed it by a part of the last one: the next
+   * slices have less then, and a limit below a page in a slice is still kept.
    * @param bytesPerSecond The limit; 0 is none. It may change at any time.
    * @param now The present time, in milliseconds.
    * @param sent How much was sent since the migration began, in bytes.
-   * @returns Bytes, at least 0, `Infinity` without a limit.
+   * @returns Bytes; none are left at 0 and below; `Infinity` without a limit.
    */
   allowance(bytesPerSecond: number, now: number, sent: number): number {
-    if (bytesPerSecond === 0) return Infinity;
-    if (now - this.#sliceStart >= SLICE_MS) {
+    if (bytesPerSecond === 0) {
       this.#sliceStart = now;
       this.#sentAtStart = sent;
+      return Infinity;
     }
     const budget = bytesPerSecond * SLICE_MS / 1000;
-    return Math.max(0, budget - (sent - this.#sentAtStart));
+    const slices = Math.floor((now - this.#sliceStart) / SLICE_MS);
+    if (slices > 0) {
+      this.#sliceStart += slices * SLICE_MS;
+      // What was not used is not saved up, and a debt is not carried for long: the limit may just have come.
+      const used = sent - this.#sentAtStart;
+      this.#sentAtStart = sent -
+        Math.min(Math.max(0, used - slices * budget), DEBT_SLICES * budget);
+    }
+    return budget - (sent - this.#sentAtStart);
   }
 
   /** How long until the next slice begins, in milliseconds. */

@@ -40,6 +40,7 @@ export class Trouble {
    * @throws {MigrationError} What was reported; what is waited for goes on unheard.
    */
   async guard<T>(promise: Promise<T>): Promise<T> {
+    promise.catch(() => {}); // it may fail when nobody waits for it any more
     this.check();
     const { promise: failed, reject } = Promise.withResolvers<never>();
     this.#waiting.add(reject);

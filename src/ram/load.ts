@@ -35,7 +35,7 @@ export class RamLoader implements SectionLoader {
   /** @param options The section's surroundings. */
   constructor(private readonly options: RamLoaderOptions) {}
 
-  /** Whether the section's last element was loaded: every page has its right content. */
+  /** Whether the section's END was loaded: every page has its right content. */
   get complete(): boolean {
     return this.#complete;
   }

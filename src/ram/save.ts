@@ -35,7 +35,7 @@ export interface BatchSink {
 
 /** What limits one part. */
 export interface PartLimits {
-  /** How many bytes may still be sent now. */
+  /** How many bytes may still be sent now; none at 0 and below. */
   allowance(): number;
   /** Throws when going on has no point any more. */
   check(): void;
@@ -115,8 +115,9 @@ export class RamSaver {
       if (allowance !== Infinity) {
         // What is on its way is not counted yet: with a limit, little may be.
         if (this.sink.pending > 1) await this.sink.drained(limits.check);
-        pages = Math.min(pages, Math.floor(limits.allowance() / this.ram.pageSize));
-        if (pages < 1) return "limit";
+        const left = limits.allowance();
+        if (left <= 0) return "limit";
+        pages = Math.min(pages, Math.max(1, Math.floor(left / this.ram.pageSize)));
       }
       if (this.#scan.pushBatch(ring, pages) === 0) {
         this.#scan.restart();
