@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { IncompatibleError, StateError } from "../errors.ts";
+import { IncompatibleError, StateError, StreamFormatError } from "../errors.ts";
 import { MachineImage } from "../image/machine_image.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
 import type { RamBlockEntry } from "../ram/block_list.ts";
@@ -13,6 +13,9 @@ import { readOpaquePayload } from "../savevm/opaque_section.ts";
 import type { Configuration } from "../wire/configuration.ts";
 import type { FullSectionHeader } from "../wire/section.ts";
 import type { IncomingTarget } from "./incoming_target.ts";
+
+/** QEMU's machines have some hundred sections, the largest some thousand. */
+const SECTIONS_MAX = 65_536;
 
 /** Collects a machine image. */
 export class ImageTarget implements IncomingTarget {
@@ -48,6 +51,9 @@ export class ImageTarget implements IncomingTarget {
             "A section that is sent in parts cannot be kept in an image, except for RAM",
             { advice: "Turn the source's capability off that sends it, such as `dirty-bitmaps`." },
           );
+        }
+        if (image.sections.length === SECTIONS_MAX) {
+          throw new StreamFormatError(`More than ${SECTIONS_MAX} sections`);
         }
         const payload = await readOpaquePayload(reader, header.sectionId, context);
         image.sections.push({ header, payload });
