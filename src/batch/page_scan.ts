@@ -8,6 +8,13 @@
 import type { GuestRam } from "../machine/guest_ram.ts";
 import type { JobRing } from "../threads/job_ring.ts";
 
+/** Where a scan is. */
+export interface ScanPosition {
+  /** The block's index; that behind the last one at the end. */
+  readonly block: number;
+  readonly page: number;
+}
+
 /** A position in RAM that moves over dirty pages. */
 export class PageScan {
   #block = 0;
@@ -20,6 +27,11 @@ export class PageScan {
   restart(): void {
     this.#block = 0;
     this.#page = 0;
+  }
+
+  /** Where it goes on. */
+  get position(): ScanPosition {
+    return { block: this.#block, page: this.#page };
   }
 
   /** Goes on at a page. */

@@ -31,8 +31,12 @@ import { encodeReturnPathMessage, type ReturnPathMessage } from "../wire/return_
 import type { FullSectionHeader } from "../wire/section.ts";
 import { readVmDescription } from "../wire/vm_description.ts";
 import type { Capabilities } from "./capabilities.ts";
+import { channelInfos } from "./channel_info.ts";
+import { acceptChannels } from "./incoming_channels.ts";
+import { IncomingMultifd } from "./incoming_multifd.ts";
 import type { IncomingTarget } from "./incoming_target.ts";
 import type { MigrationEvent, MigrationInfo } from "./migration_info.ts";
+import { requireMultiChannel } from "./multi_channel.ts";
 import {
   INCOMING,
   type IncomingEvent,
@@ -78,6 +82,7 @@ export class IncomingMigration implements LoadTarget {
   #listener: Listener | undefined;
   #endpoint: Endpoint | undefined;
   #stream: IncomingStream | undefined;
+  #multifd: IncomingMultifd | undefined;
   #configuration: Configuration | undefined;
   /** The writing half of the main connection; it is used once the source asks for a return path. */
   #returnChannel: Channel | undefined;
@@ -104,6 +109,7 @@ export class IncomingMigration implements LoadTarget {
     this.#trouble.onFailure(() => {
       this.#abort.abort();
       if (!this.#takenOver) this.#stream?.abandon();
+      this.#multifd?.wake();
     });
     this.completed = this.#run();
     this.completed.catch(() => {});
@@ -116,7 +122,7 @@ export class IncomingMigration implements LoadTarget {
 
   /** Bytes received so far. */
   get received(): number {
-    return this.#stream?.counters.get("bytes") ?? 0;
+    return (this.#stream?.counters.get("bytes") ?? 0) + (this.#multifd?.received ?? 0);
   }
 
   /** The object that `query-migrate` returns. */
@@ -124,6 +130,7 @@ export class IncomingMigration implements LoadTarget {
     const failure = this.#failure;
     return {
       ...(this.#status !== "none" && { status: this.#status }),
+      ...(this.#multifd && { "multifd-channels": channelInfos(this.#multifd.counters) }),
       ...(failure && this.#status === "failed" && { "error-desc": failure.message }),
     };
   }
@@ -152,6 +159,7 @@ export class IncomingMigration implements LoadTarget {
   }
 
   async #listen(): Promise<void> {
+    if (this.options.capabilities.multifd) requireMultiChannel(this.options.uri);
     this.#listener = await listen(this.options.uri, {
       ...this.options.transport,
       signal: this.#abort.signal,
@@ -161,9 +169,22 @@ export class IncomingMigration implements LoadTarget {
   }
 
   async #accept(): Promise<void> {
-    const endpoint = await this.#listener!.accept({ signal: this.#abort.signal });
-    if (!endpoint) throw new StateError("The listener was closed before a source came");
+    const { capabilities, parameters, transport } = this.options;
+    const { main: endpoint, multifd: channels } = await acceptChannels(this.#listener!, {
+      multifd: capabilities.multifd ? parameters["multifd-channels"] : 0,
+      ...this.target.uuid && { uuid: this.target.uuid },
+      signal: this.#abort.signal,
+    });
     this.#endpoint = endpoint;
+    if (capabilities.multifd) {
+      this.#multifd = new IncomingMultifd({
+        channels,
+        parameters,
+        handOff: transport?.handOff,
+        onFailure: (error) => this.#trouble.report(error),
+        check: this.#trouble.check,
+      });
+    }
     await this.#listener!.close();
     const halves = endpoint.direction === "both" ? endpoint.handOffHalves() : undefined;
     if (halves) this.#returnChannel = openChannel(halves.write);
@@ -265,10 +286,11 @@ export class IncomingMigration implements LoadTarget {
         clearTimeout(this.#beginning);
         this.#guestRam = await this.target.prepareRam(blocks, header.sectionId);
         stream.setRam(this.#guestRam);
+        this.#multifd?.start(this.#guestRam);
       },
       loadPages: () => stream.loadPages(),
-      // Without multifd channels there is nothing to wait for.
-      flush: () => Promise.resolve(),
+      flush: async () => await this.#multifd?.flush(),
+      endOfPart: async (part) => await this.#multifd?.endOfPart(part),
     });
   }
 
@@ -325,6 +347,7 @@ export class IncomingMigration implements LoadTarget {
     clearTimeout(this.#beginning);
     this.#returnChannel?.close();
     await Promise.allSettled([
+      this.#multifd?.[Symbol.asyncDispose](),
       this.#stream?.[Symbol.asyncDispose](),
       this.#listener?.close(),
     ]);

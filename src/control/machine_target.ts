@@ -22,6 +22,8 @@ export type MachineOrFactory =
 
 /** Makes a machine an {@linkcode IncomingTarget}. */
 export class MachineTarget implements IncomingTarget {
+  /** Machines that run here have no UUID of their own. */
+  readonly uuid = new Uint8Array(16);
   #configuration: Configuration | undefined;
   #machine: Machine | undefined;
   #sections: MachineSections | undefined;

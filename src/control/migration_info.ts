@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { ChannelInfo } from "./channel_info.ts";
 import type { MigrationStatus } from "./migration_status.ts";
 
 /** Figures of RAM; bytes and pages since the migration began. */
@@ -62,6 +63,8 @@ export interface MigrationInfo {
   readonly "blocked-reasons"?: readonly string[];
   /** Where a destination listens. */
   readonly "socket-address"?: readonly SocketAddress[];
+  /** Ours: each multifd channel's share. */
+  readonly "multifd-channels"?: readonly ChannelInfo[];
   /** Ours: how writes are noticed, and why not better. */
   readonly "dirty-log"?: string;
   /** Ours: what `demo` found, once it has looked at every page. */

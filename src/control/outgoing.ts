@@ -43,10 +43,12 @@ import {
   OUTGOING,
   type OutgoingEvent,
 } from "./migration_status.ts";
+import { OutgoingChannels } from "./outgoing_channels.ts";
 import type { OutgoingMachine } from "./outgoing_machine.ts";
 import { OutgoingStatistics } from "./outgoing_statistics.ts";
 import type { Parameters } from "./parameters.ts";
 import { RateLimit } from "./rate_limit.ts";
+import { StallWatch } from "./stall_watch.ts";
 import { Trouble } from "./trouble.ts";
 
 /** How long a connection may take to come about, in milliseconds. */
@@ -83,6 +85,8 @@ export class OutgoingMigration {
   #status: MigrationStatus = "none";
   #endpoint: Endpoint | undefined;
   #stream: OutgoingStream | undefined;
+  #multifd: OutgoingChannels | undefined;
+  #stallWatch: StallWatch | undefined;
   #returnPath: ReturnPath | undefined;
   #saver: RamSaver | undefined;
   #log: DirtyLogChoice | undefined;
@@ -177,16 +181,29 @@ export class OutgoingMigration {
   async #connect(): Promise<void> {
     const { blockers } = this.machine;
     if (blockers.length > 0) throw new StateError(`The machine cannot be moved: ${blockers[0]}`);
-    this.#endpoint = await connect(this.options.uri, {
+    const { uri, capabilities } = this.options;
+    const transport = {
       ...this.options.transport,
       signal: this.#abort.signal,
       timeoutMs: CONNECT_TIMEOUT_MS,
-    });
+    };
+    this.#endpoint = await connect(uri, transport);
     this.#watchCommand(this.#endpoint);
+    if (capabilities.multifd) {
+      const { machine } = this;
+      const channels = { uri, machine, parameters: this.#parameters, transport };
+      this.#multifd = await OutgoingChannels.connect(channels);
+    }
     this.#log = await this.machine.startDirtyLog();
     this.machine.markAllDirty();
 
-    const twoWay = this.options.capabilities["return-path"] && this.#endpoint.direction === "both";
+    const digests = this.#log?.log instanceof HashLog && { digests: this.#log.log.digests };
+    const sender = this.#multifd?.start({
+      progress: this.#progress,
+      ...digests,
+      onFailure: (error) => this.#trouble.report(error),
+    });
+    const twoWay = capabilities["return-path"] && this.#endpoint.direction === "both";
     const halves = twoWay ? this.#endpoint.handOffHalves() : undefined;
     const starting = [
       OutgoingStream.start({
@@ -195,7 +212,8 @@ export class OutgoingMigration {
         progress: this.#progress,
         encoder: {
           detectZero: this.#parameters["zero-page-detection"] !== "none",
-          ...(this.#log?.log instanceof HashLog && { digests: this.#log.log.digests }),
+          ...(this.#multifd && { onlyZero: true }),
+          ...digests,
         },
       }).then((stream) => this.#stream = stream),
       halves &&
@@ -210,7 +228,12 @@ export class OutgoingMigration {
     const stream = this.#stream!;
     stream.ended.catch((error) => this.#trouble.report(asMigrationError(error)));
     this.#statistics.addChannel(stream.counters);
-    this.#saver = new RamSaver(this.machine.ram, stream, stream, this.machine.ramSectionId);
+    this.#statistics.addMultifd(sender?.counters ?? []);
+    const { ram, ramSectionId } = this.machine;
+    this.#saver = this.#multifd?.saver(stream) ?? new RamSaver(ram, stream, stream, ramSectionId);
+    this.#stallWatch = new StallWatch(() => [stream, ...sender ? [sender] : []], (error) => {
+      this.#trouble.report(error);
+    });
   }
 
   async #setUp(): Promise<void> {
@@ -243,7 +266,7 @@ export class OutgoingMigration {
       this.#statistics.measure();
       if (end === "limit") await this.#sleep(limit.untilNextSlice(performance.now()));
       if (end !== "round") continue;
-      await this.#stream!.drained(this.#trouble.check);
+      await saver.drained(this.#trouble.check);
       this.#statistics.measure(true);
       await this.#sync();
       const facts: RoundFacts = {
@@ -277,6 +300,7 @@ export class OutgoingMigration {
     const { writer } = this.#stream!;
     if (this.machine.sendsSwitchoverStart) writeCommand(writer, Command.SWITCHOVER_START);
     await this.#saver!.sendEnd(this.#trouble.check);
+    await this.#multifd?.end(this.#trouble.check);
   }
 
   /**
@@ -295,6 +319,7 @@ export class OutgoingMigration {
       await this.#destination.pong(Ping.LOADED);
     }
     await stream.written(check);
+    if (this.#multifd) await this.#trouble.guard(this.#multifd.ended());
     check();
     // Nothing is awaited from here to the byte: either it goes out, or this side still has the machine.
     this.#handedOver = true;
@@ -335,7 +360,9 @@ export class OutgoingMigration {
   }
 
   async #cleanUp(): Promise<void> {
+    this.#stallWatch?.[Symbol.dispose]();
     await Promise.allSettled([
+      this.#multifd?.[Symbol.asyncDispose](),
       this.#stream?.[Symbol.asyncDispose](),
       this.#returnPath?.[Symbol.asyncDispose](),
       this.machine.stopDirtyLog(),

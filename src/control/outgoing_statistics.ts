@@ -5,6 +5,7 @@
  */
 import type { GuestRam } from "../machine/guest_ram.ts";
 import type { ChannelCounters } from "../threads/channel_counters.ts";
+import { channelInfos, type NamedCounters } from "./channel_info.ts";
 import type { MigrationInfo, RamInfo } from "./migration_info.ts";
 import { isRunning, type MigrationStatus } from "./migration_status.ts";
 
@@ -18,6 +19,7 @@ type Phase = "precopy" | "downtime" | "postcopy";
 export class OutgoingStatistics {
   readonly #start = performance.now();
   readonly #channels: ChannelCounters[] = [];
+  #multifd: readonly NamedCounters[] = [];
   readonly #bytes: Record<Phase, number> = { precopy: 0, downtime: 0, postcopy: 0 };
   #phase: Phase = "precopy";
   #phaseStart = 0;
@@ -40,6 +42,12 @@ export class OutgoingStatistics {
   /** Adds a channel's counters. */
   addChannel(counters: ChannelCounters): void {
     this.#channels.push(counters);
+  }
+
+  /** Adds the multifd channels' counters. */
+  addMultifd(channels: readonly NamedCounters[]): void {
+    this.#multifd = channels;
+    for (const { counters } of channels) this.addChannel(counters);
   }
 
   /** Bytes sent on all channels. */
@@ -138,6 +146,7 @@ export class OutgoingStatistics {
       ...(!over && this.expectedDowntime !== undefined &&
         { "expected-downtime": Math.round(this.expectedDowntime) }),
       ram: this.#ramInfo(over, remaining),
+      ...(this.#multifd.length > 0 && { "multifd-channels": channelInfos(this.#multifd) }),
     };
   }
 
@@ -158,7 +167,7 @@ export class OutgoingStatistics {
       "dirty-sync-count": this.#sync.count,
       "postcopy-requests": 0,
       "page-size": pageSize,
-      "multifd-bytes": 0,
+      "multifd-bytes": this.#multifd.reduce((sum, { counters }) => sum + counters.get("bytes"), 0),
       "pages-per-second": Math.round(this.#pagesPerSecond),
       "precopy-bytes": bytes.precopy,
       "downtime-bytes": bytes.downtime,

@@ -23,6 +23,8 @@ export interface RamLoaderOptions {
   loadPages(): Promise<void>;
   /** A multifd source has sent one SYNC on each of its channels. */
   flush(): Promise<void>;
+  /** The end of a payload of the section. */
+  endOfPart?(part: SectionPart): Promise<void>;
 }
 
 /** The loader of one stream's `ram` section. */
@@ -42,6 +44,7 @@ export class RamLoader implements SectionLoader {
 
   async load(reader: ByteReader, part: SectionPart, _context: LoadContext): Promise<void> {
     await this.#loadRecords(reader);
+    await this.options.endOfPart?.(part);
     this.#complete = part === "end" || part === "full";
   }
 

@@ -78,6 +78,16 @@ export class OutgoingStream implements AsyncDisposable, BatchSink {
     return this.ring.pending;
   }
 
+  /** Its name if it has something to do. */
+  get waitingFor(): readonly string[] {
+    return this.ring.pending > 0 ? ["main"] : [];
+  }
+
+  /** Bytes given to the connection. */
+  get passed(): number {
+    return this.counters.get("bytes");
+  }
+
   /**
    * Waits until every job is done. What the jobs said is then sent or in the sending buffer.
    * @param check Throws when waiting has no point any more.

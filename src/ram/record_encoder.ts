@@ -23,6 +23,8 @@ export const RECORD_HEADER_MAX = 8 + NAME_MAX;
 export interface RecordEncoderOptions {
   /** Send pages of zeros as ZERO records (`zero-page-detection` other than `none`). */
   readonly detectZero: boolean;
+  /** Send nothing but zero pages; the others are made dirty again, for multifd channels to send. */
+  readonly onlyZero?: boolean;
   /** Where the hash log wants the digests of what is sent; slower, because pages then go one by one. */
   readonly digests?: DigestTableLayout;
 }
@@ -79,7 +81,11 @@ export class RecordEncoder {
     const runs = claimPages(block.dirty, first, count, this.#runs);
     let at = out;
     for (let run = 0; run < runs; run++) {
-      at = this.#encodeClaimed(block, this.#runs[2 * run]!, this.#runs[2 * run + 1]!, at);
+      const first = this.#runs[2 * run]!;
+      const count = this.#runs[2 * run + 1]!;
+      at = this.options.onlyZero
+        ? this.#encodeZeros(block, first, count, at)
+        : this.#encodeClaimed(block, first, count, at);
     }
     return at;
   }
@@ -136,6 +142,39 @@ export class RecordEncoder {
     this.#io[body] = 0;
     this.zeroPages++;
     return body + 1;
+  }
+
+  /** Records of those claimed pages that are zeros; the others are given back. */
+  #encodeZeros(block: RamBlock, first: number, count: number, out: number): number {
+    const { pageSize } = this.ram;
+    let at = out;
+    for (let page = first; page < first + count; page++) {
+      if (!this.#isZero(block, page, at + RECORD_HEADER_MAX)) {
+        block.dirty.add(page);
+        continue;
+      }
+      const nameLength = this.#nameLength(block);
+      const flags = RamFlag.ZERO | (nameLength ? 0 : RamFlag.CONTINUE);
+      this.#view.setBigUint64(at, BigInt(page * pageSize + flags));
+      this.#io.copyWithin(at + 8, 0, nameLength);
+      at += 8 + nameLength;
+      this.#io[at++] = 0;
+      this.zeroPages++;
+    }
+    return at;
+  }
+
+  /** Whether a claimed page is zeros. @param scratch Where a copy may go. */
+  #isZero(block: RamBlock, page: number, scratch: number): boolean {
+    if (block.untouched.has(page)) return true;
+    const { pageSize } = this.ram;
+    if (this.#digests) {
+      this.#digests.take(block.index, page, scratch);
+      return this.#kernelOf(this.io).is_zero(scratch, pageSize) === 1;
+    }
+    const segment = block.segmentAt(page * pageSize);
+    const address = segment.base + page * pageSize - segment.offset;
+    return this.#kernelOf(segment.memory).is_zero(address, pageSize) === 1;
   }
 
   /** How long the name in the next record is: 0 if it continues the block. Puts the name in its place. */

@@ -16,6 +16,7 @@ import {
 } from "../wire/section.ts";
 import { type RamBlockEntry, writeBlockList } from "./block_list.ts";
 import { RAM_SECTION, RamFlag } from "./flags.ts";
+import type { ZeroPass } from "./zero_pass.ts";
 
 /** A part of the section is ended after this long, so that commands can pass; in milliseconds. */
 const PART_MS = 50;
@@ -31,6 +32,16 @@ export interface BatchSink {
   readonly pending: number;
   /** Waits until there are none. */
   drained(check: () => void): Promise<void>;
+  /** Set if batches do not go over the main channel. */
+  readonly channelSync?: ChannelSync;
+}
+
+/** How the channels of a multifd migration are brought to the same point (wire-format §6.6). */
+export interface ChannelSync {
+  /** At the end of every section, silently; otherwise at the end of a round, with a record that says so. */
+  readonly eachSection: boolean;
+  /** Makes every channel send a SYNC behind what was handed to it. */
+  sync(check: () => void): Promise<void>;
 }
 
 /** What limits one part. */
@@ -59,12 +70,14 @@ export class RamSaver {
    * @param stream The main channel.
    * @param sink Where batches of pages go.
    * @param sectionId How the stream's elements refer to the section.
+   * @param zeroPass Sends zero pages ahead, where the sink cannot.
    */
   constructor(
     private readonly ram: GuestRam,
     private readonly stream: OutgoingStream,
     private readonly sink: BatchSink,
     private readonly sectionId: number,
+    private readonly zeroPass?: ZeroPass,
   ) {
     this.#scan = new PageScan(ram);
   }
@@ -74,14 +87,18 @@ export class RamSaver {
     return this.ram.blocks.reduce((sum, block) => sum + block.dirty.count(), 0) * this.ram.pageSize;
   }
 
+  /** Waits until all that was handed over is sent. */
+  async drained(check: () => void): Promise<void> {
+    await this.sink.drained(check);
+  }
+
   /** Sends the START: the list of blocks. */
   async sendStart(blocks: readonly RamBlockEntry[], check: () => void): Promise<void> {
     const { writer } = this.stream;
     const type = ElementType.SECTION_START;
     writeFullSectionHeader(writer, { type, sectionId: this.sectionId, ...RAM_SECTION });
     writeBlockList(writer, blocks);
-    this.#endElement();
-    await this.stream.flush(check);
+    await this.#endElement(true, check);
   }
 
   /** Sends one PART with what is dirty, in the scan's order. */
@@ -90,8 +107,7 @@ export class RamSaver {
     await this.stream.flush(limits.check);
     const deadline = performance.now() + PART_MS;
     const end = await this.#handOver(limits, () => performance.now() >= deadline);
-    this.#endElement();
-    await this.stream.flush(limits.check);
+    await this.#endElement(end === "round", limits.check);
     return end;
   }
 
@@ -99,16 +115,16 @@ export class RamSaver {
   async sendEnd(check: () => void): Promise<void> {
     writeShortSectionHeader(this.stream.writer, ElementType.SECTION_END, this.sectionId);
     await this.stream.flush(check);
-    this.#scan.restart();
+    this.#restart();
     await this.#handOver({ allowance: () => Infinity, check }, () => false);
     await this.sink.drained(check);
-    this.#endElement();
-    await this.stream.flush(check);
+    await this.#endElement(true, check);
   }
 
   /** Hands batches over until nothing is dirty, the limit is reached or the time is up. */
   async #handOver(limits: PartLimits, timeIsUp: () => boolean): Promise<PartEnd> {
     for (;;) {
+      await this.zeroPass?.advance(this.#scan, limits.check);
       const ring = await this.sink.ringWithRoom(limits.check);
       const allowance = limits.allowance();
       let pages = BATCH_PAGES_MAX;
@@ -120,15 +136,27 @@ export class RamSaver {
         pages = Math.min(pages, Math.max(1, Math.floor(left / this.ram.pageSize)));
       }
       if (this.#scan.pushBatch(ring, pages) === 0) {
-        this.#scan.restart();
+        this.#restart();
         return "round";
       }
       if (timeIsUp()) return "time";
     }
   }
 
-  #endElement(): void {
-    this.stream.writer.be64(RamFlag.EOS);
-    writeSectionFooter(this.stream.writer, this.sectionId);
+  #restart(): void {
+    this.#scan.restart();
+    this.zeroPass?.restart();
+  }
+
+  async #endElement(roundEnds: boolean, check: () => void): Promise<void> {
+    const { writer } = this.stream;
+    const { channelSync } = this.sink;
+    if (channelSync && (channelSync.eachSection || roundEnds)) {
+      await channelSync.sync(check);
+      if (!channelSync.eachSection) writer.be64(RamFlag.MULTIFD_FLUSH);
+    }
+    writer.be64(RamFlag.EOS);
+    writeSectionFooter(writer, this.sectionId);
+    await this.stream.flush(check);
   }
 }

@@ -66,6 +66,25 @@ export class Endpoint implements AsyncDisposable {
     return this.#head.slice(0, count);
   }
 
+  /**
+   * Writes the first bytes, which say to the peer what kind of channel this is. If it is given up or
+   * fails, the endpoint is closed.
+   * @param options When to give up.
+   * @throws {ConnectionLostError | CancelledError | TransportError} As the connection or the wait ends.
+   */
+  async writeHead(bytes: Uint8Array, options: WaitOptions = {}): Promise<void> {
+    this.#use();
+    try {
+      await waitFor<void>(`Writing to ${this.peer}`, options, ({ resolve, reject }) => {
+        this.connection.open().write(bytes).then(resolve, reject);
+        return () => this.connection.close();
+      });
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
   async #fill(count: number): Promise<void> {
     const channel = this.connection.open();
     const bytes = new Uint8Array(count);
