@@ -6,7 +6,7 @@
  * @module
  */
 import type { GuestRam } from "../machine/guest_ram.ts";
-import type { JobRing } from "../threads/job_ring.ts";
+import { BATCH_RUNS_MAX, type JobRing } from "../threads/job_ring.ts";
 
 /** Where a scan is. */
 export interface ScanPosition {
@@ -53,8 +53,9 @@ export class PageScan {
       if (first === pageCount) continue;
       let handed = 0;
       ring.beginBatch(index);
-      while (handed < maxPages && first < pageCount) {
-        const count = Math.min(dirty.next(first, false) - first, maxPages - handed);
+      for (let runs = 0; runs < BATCH_RUNS_MAX && handed < maxPages && first < pageCount; runs++) {
+        const end = Math.min(first + maxPages - handed, pageCount);
+        const count = dirty.next(first, false, end) - first;
         ring.addRun(first, count);
         handed += count;
         this.#page = first + count;

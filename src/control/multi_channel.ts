@@ -4,7 +4,7 @@
  * @module
  */
 import { SettingError } from "../errors.ts";
-import { type MultifdCompression, type MultifdMethod } from "../multifd/method.ts";
+import type { MultifdCompression, MultifdMethod } from "../multifd/method.ts";
 import type { TransportOptions } from "../transport/options.ts";
 import { formatUri, type MigrationUri } from "../transport/uri.ts";
 import type { Parameters } from "./parameters.ts";

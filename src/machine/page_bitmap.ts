@@ -91,18 +91,19 @@ export class PageBitmap {
     return total;
   }
 
-  /** The first page from `from` on whose bit is `set`, or `pageCount` if there is none. */
-  next(from: number, set = true): number {
+  /**
+   * The first page from `from` on whose bit is `set`, or `end` if there is none before it.
+   * @param end How far to look. @default {pageCount}
+   */
+  next(from: number, set = true, end = this.pageCount): number {
     let page = from;
-    while (page < this.pageCount) {
+    while (page < end) {
       const word = Atomics.load(this.words, page >>> 5);
       const rest = (set ? word : ~word) >>> (page & 31);
-      if (rest !== 0) {
-        return Math.min(page + 31 - Math.clz32(rest & -rest), this.pageCount);
-      }
+      if (rest !== 0) return Math.min(page + 31 - Math.clz32(rest & -rest), end);
       page = (page | 31) + 1;
     }
-    return this.pageCount;
+    return end;
   }
 
   /**

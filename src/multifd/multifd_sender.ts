@@ -9,7 +9,7 @@ import type { DigestTableLayout } from "../dirty/digest_table.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
 import type { BatchSink, ChannelSync } from "../ram/save.ts";
 import { ChannelCounters } from "../threads/channel_counters.ts";
-import { JobKind, JobRing, type Progress } from "../threads/job_ring.ts";
+import { BATCH_PAGES_MAX, JobKind, JobRing, type Progress } from "../threads/job_ring.ts";
 import { WorkerHandle } from "../threads/worker_handle.ts";
 import type { ChannelSpec } from "../transport/channel.ts";
 import type { MultifdDialect } from "./dialect.ts";
@@ -17,7 +17,7 @@ import type { MultifdCompression } from "./method.ts";
 import type { MultifdSendStart } from "./send_loop.ts";
 
 /** How many batches may wait on a channel: enough to hide a thread's wake-up, little enough to stop soon. */
-const RING_SLOTS = 16;
+const RING_SLOTS = 8;
 
 /** What the channels are made of. */
 export interface MultifdSenderOptions {
@@ -50,6 +50,7 @@ interface SendChannel {
 
 /** The sending side of all multifd channels. */
 export class MultifdSender implements BatchSink, ChannelSync, AsyncDisposable {
+  readonly batchPages = BATCH_PAGES_MAX;
   readonly eachSection: boolean;
   readonly #channels: readonly SendChannel[];
   readonly #progress: Progress;

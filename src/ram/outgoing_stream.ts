@@ -17,6 +17,9 @@ import { ByteWriter } from "../wire/byte_writer.ts";
 /** How many batches may wait: enough to hide a thread's wake-up, little enough to stop soon. */
 const RING_SLOTS = 16;
 
+/** Little enough that a command soon passes on a slow connection. */
+const BATCH_PAGES = 128;
+
 /** What an outgoing main channel is made of. */
 export interface OutgoingStreamOptions {
   /** The connection's writing half. */
@@ -30,6 +33,7 @@ export interface OutgoingStreamOptions {
 
 /** The sending side of the main channel. */
 export class OutgoingStream implements AsyncDisposable, BatchSink {
+  readonly batchPages = BATCH_PAGES;
   /** Headers, commands, device state: sent by {@linkcode OutgoingStream.flush}. */
   readonly writer = new ByteWriter(4096);
   /** Rejects when the connection or the worker failed; resolves after {@linkcode OutgoingStream.end}. */

@@ -7,7 +7,7 @@
 import { PageScan } from "../batch/page_scan.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
 import type { OutgoingStream } from "./outgoing_stream.ts";
-import { BATCH_PAGES_MAX, type JobRing } from "../threads/job_ring.ts";
+import type { JobRing } from "../threads/job_ring.ts";
 import {
   ElementType,
   writeFullSectionHeader,
@@ -28,6 +28,8 @@ export interface BatchSink {
    * @param check Throws when waiting has no point any more.
    */
   ringWithRoom(check: () => void): Promise<JobRing>;
+  /** How many pages to hand over at once. */
+  readonly batchPages: number;
   /** Batches that were handed over and are not yet sent. */
   readonly pending: number;
   /** Waits until there are none. */
@@ -127,7 +129,7 @@ export class RamSaver {
       await this.zeroPass?.advance(this.#scan, limits.check);
       const ring = await this.sink.ringWithRoom(limits.check);
       const allowance = limits.allowance();
-      let pages = BATCH_PAGES_MAX;
+      let pages = this.sink.batchPages;
       if (allowance !== Infinity) {
         // What is on its way is not counted yet: with a limit, little may be.
         if (this.sink.pending > 1) await this.sink.drained(limits.check);

@@ -9,7 +9,6 @@
  * @module
  */
 import type { PageScan, ScanPosition } from "../batch/page_scan.ts";
-import { BATCH_PAGES_MAX } from "../threads/job_ring.ts";
 import type { OutgoingStream } from "./outgoing_stream.ts";
 
 /** How many pages are looked at before they are handed on: enough to keep all channels busy. */
@@ -38,7 +37,7 @@ export class ZeroPass {
     if (this.#end && isBefore(position, this.#end)) return;
     for (let pages = 0; pages < STRETCH_PAGES;) {
       const ring = await this.stream.ringWithRoom(check);
-      const pushed = scan.pushBatch(ring, BATCH_PAGES_MAX);
+      const pushed = scan.pushBatch(ring, this.stream.batchPages);
       if (pushed === 0) break;
       pages += pushed;
     }

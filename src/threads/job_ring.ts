@@ -23,12 +23,14 @@ export const JobKind = {
 /** One of the {@linkcode JobKind} numbers. */
 export type JobKind = typeof JobKind[keyof typeof JobKind];
 
-/** The most pages in one batch: as many 4 KiB pages as a multifd packet holds. */
-export const BATCH_PAGES_MAX = 128;
+/** The most pages in one batch. */
+export const BATCH_PAGES_MAX = 512;
+/** The most runs in one batch. */
+export const BATCH_RUNS_MAX = 128;
 
 /** Slot: kind, block index or byte count, number of runs, page total; then runs or bytes. */
 const SLOT_HEADER_WORDS = 4;
-const SLOT_WORDS = SLOT_HEADER_WORDS + 2 * BATCH_PAGES_MAX;
+const SLOT_WORDS = SLOT_HEADER_WORDS + 2 * BATCH_RUNS_MAX;
 /** The most bytes that one BYTES job carries. */
 export const JOB_BYTES_MAX = 4 * (SLOT_WORDS - SLOT_HEADER_WORDS);
 
@@ -160,12 +162,17 @@ export class JobRing {
     this.#words[slot + 3] = 0;
   }
 
-  /** Adds `count` pages from `first` on; all runs together are at most {@linkcode BATCH_PAGES_MAX}. */
+  /**
+   * Adds `count` pages from `first` on; at most {@linkcode BATCH_RUNS_MAX} times, and at most
+   * {@linkcode BATCH_PAGES_MAX} pages.
+   */
   addRun(first: number, count: number): void {
     const slot = this.#pushSlot();
     const runs = this.#words[slot + 2]!;
     const pages = this.#words[slot + 3]! + count;
-    if (pages > BATCH_PAGES_MAX) throw new RangeError(`A batch of ${pages} pages`);
+    if (pages > BATCH_PAGES_MAX || runs === BATCH_RUNS_MAX) {
+      throw new RangeError(`A batch of ${pages} pages in ${runs + 1} runs`);
+    }
     this.#words[slot + SLOT_HEADER_WORDS + 2 * runs] = first;
     this.#words[slot + SLOT_HEADER_WORDS + 2 * runs + 1] = count;
     this.#words[slot + 2] = runs + 1;

@@ -32,7 +32,7 @@ Deno.test("JobRing refuses more than it has room for", () => {
   ring.pop();
   assertThrows(() => ring.pushBytes(new Uint8Array(2000)), RangeError);
   ring.beginBatch(0);
-  assertThrows(() => ring.addRun(0, 129), RangeError);
+  assertThrows(() => ring.addRun(0, 513), RangeError);
 });
 
 Deno.test("JobRing.waitForJob() returns at once after stop(), before or during the wait", async () => {
