@@ -18,6 +18,7 @@ import { RamLoader } from "../ram/load.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
 import { targetPageSize } from "../machine/page.ts";
 import { loadStream, type LoadTarget, type SectionLoader } from "../savevm/load.ts";
+import { SpareWorkers } from "../threads/spare_workers.ts";
 import type { Channel } from "../transport/channel.ts";
 import type { Endpoint } from "../transport/endpoint.ts";
 import { listen } from "../transport/listen.ts";
@@ -44,6 +45,7 @@ import {
   nextStatus,
 } from "./migration_status.ts";
 import type { Parameters } from "./parameters.ts";
+import { prepareIncoming } from "./spare_threads.ts";
 import { Trouble } from "./trouble.ts";
 
 /** How long the last word to a source, and its last bytes, may take, in milliseconds. */
@@ -83,6 +85,7 @@ export class IncomingMigration implements LoadTarget {
   #endpoint: Endpoint | undefined;
   #stream: IncomingStream | undefined;
   #multifd: IncomingMultifd | undefined;
+  readonly #spares = new SpareWorkers();
   #configuration: Configuration | undefined;
   /** The writing half of the main connection; it is used once the source asks for a return path. */
   #returnChannel: Channel | undefined;
@@ -166,6 +169,7 @@ export class IncomingMigration implements LoadTarget {
     });
     this.#move("listen");
     this.#listening.resolve(this.#listener.uri);
+    prepareIncoming(this.#spares, this.options);
   }
 
   async #accept(): Promise<void> {
@@ -181,6 +185,7 @@ export class IncomingMigration implements LoadTarget {
         channels,
         parameters,
         handOff: transport?.handOff,
+        spares: this.#spares,
         onFailure: (error) => this.#trouble.report(error),
         check: this.#trouble.check,
       });
@@ -188,7 +193,10 @@ export class IncomingMigration implements LoadTarget {
     await this.#listener!.close();
     const halves = endpoint.direction === "both" ? endpoint.handOffHalves() : undefined;
     if (halves) this.#returnChannel = openChannel(halves.write);
-    this.#stream = await IncomingStream.start(halves?.read ?? endpoint.handOff());
+    this.#stream = await IncomingStream.start(
+      halves?.read ?? endpoint.handOff(),
+      this.#spares,
+    );
     this.#move("channels-complete");
   }
 
@@ -348,6 +356,7 @@ export class IncomingMigration implements LoadTarget {
     this.#returnChannel?.close();
     await Promise.allSettled([
       this.#multifd?.[Symbol.asyncDispose](),
+      this.#spares[Symbol.asyncDispose](),
       this.#stream?.[Symbol.asyncDispose](),
       this.#listener?.close(),
     ]);

@@ -7,6 +7,7 @@ import type { MigrationError } from "../errors.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
 import { MultifdReceiver } from "../multifd/multifd_receiver.ts";
 import type { SectionPart } from "../savevm/load.ts";
+import type { SpareWorkers } from "../threads/spare_workers.ts";
 import type { Endpoint } from "../transport/endpoint.ts";
 import type { TransportOptions } from "../transport/options.ts";
 import type { NamedCounters } from "./channel_info.ts";
@@ -20,6 +21,8 @@ export interface IncomingMultifdOptions {
   readonly channels: readonly Endpoint[];
   readonly parameters: Parameters;
   readonly handOff: TransportOptions["handOff"];
+  /** Where there may be threads already. */
+  readonly spares?: SpareWorkers;
   /** Told of the first failure. */
   readonly onFailure: (error: MigrationError) => void;
   /** Throws once something has failed. */
@@ -36,9 +39,10 @@ export class IncomingMultifd implements AsyncDisposable {
 
   /** @param options The channels; they are closed with this. */
   constructor(private readonly options: IncomingMultifdOptions) {
-    const { parameters, handOff, channels, onFailure } = options;
+    const { parameters, handOff, channels, spares, onFailure } = options;
     this.#receiver = new MultifdReceiver({
       channels,
+      spares,
       onFailure,
       compression: compressionOf(parameters, handOff),
     });

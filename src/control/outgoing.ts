@@ -24,6 +24,7 @@ import { ReturnPath } from "../postcopy/return_path.ts";
 import { OutgoingStream } from "../ram/outgoing_stream.ts";
 import { RamSaver } from "../ram/save.ts";
 import { Progress } from "../threads/job_ring.ts";
+import type { SpareWorkers } from "../threads/spare_workers.ts";
 import { connect } from "../transport/connect.ts";
 import type { Endpoint } from "../transport/endpoint.ts";
 import type { TransportOptions } from "../transport/options.ts";
@@ -70,6 +71,8 @@ export interface OutgoingOptions {
   /** Gets the events QMP would emit, and is to return soon. */
   readonly onEvent?: (event: MigrationEvent) => void;
   readonly transport?: Pick<TransportOptions, "handOff" | "vsock">;
+  /** Threads that were started before (`spare_threads.ts`); they stay the caller's. */
+  readonly spares?: SpareWorkers;
 }
 
 /** One migration from here to somewhere else. */
@@ -181,7 +184,7 @@ export class OutgoingMigration {
   async #connect(): Promise<void> {
     const { blockers } = this.machine;
     if (blockers.length > 0) throw new StateError(`The machine cannot be moved: ${blockers[0]}`);
-    const { uri, capabilities } = this.options;
+    const { uri, capabilities, spares } = this.options;
     const transport = {
       ...this.options.transport,
       signal: this.#abort.signal,
@@ -200,6 +203,7 @@ export class OutgoingMigration {
     const digests = this.#log?.log instanceof HashLog && { digests: this.#log.log.digests };
     const sender = this.#multifd?.start({
       progress: this.#progress,
+      spares,
       ...digests,
       onFailure: (error) => this.#trouble.report(error),
     });
@@ -210,6 +214,7 @@ export class OutgoingMigration {
         channel: halves?.write ?? this.#endpoint.handOff(),
         ram: this.machine.ram,
         progress: this.#progress,
+        spares,
         encoder: {
           detectZero: this.#parameters["zero-page-detection"] !== "none",
           ...(this.#multifd && { onlyZero: true }),
@@ -217,7 +222,7 @@ export class OutgoingMigration {
         },
       }).then((stream) => this.#stream = stream),
       halves &&
-      ReturnPath.start(halves.read, this.#destination).then((returnPath) =>
+      ReturnPath.start(halves.read, this.#destination, spares).then((returnPath) =>
         this.#returnPath = returnPath
       ),
     ];

@@ -13,6 +13,7 @@ import type { OutgoingStream } from "../ram/outgoing_stream.ts";
 import { RamSaver } from "../ram/save.ts";
 import { ZeroPass } from "../ram/zero_pass.ts";
 import type { Progress } from "../threads/job_ring.ts";
+import type { SpareWorkers } from "../threads/spare_workers.ts";
 import { connect } from "../transport/connect.ts";
 import type { Endpoint } from "../transport/endpoint.ts";
 import type { TransportOptions } from "../transport/options.ts";
@@ -35,6 +36,8 @@ export interface OutgoingChannelsOptions {
 /** What the workers need. */
 export interface ChannelWorkersOptions {
   readonly progress: Progress;
+  /** Where there may be threads already. */
+  readonly spares?: SpareWorkers | undefined;
   /** Where the hash log wants the digests of what is sent. */
   readonly digests?: DigestTableLayout;
   /** Told of the first failure of a channel. */

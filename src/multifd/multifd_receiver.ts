@@ -8,17 +8,23 @@
 import { ConnectionLostError, type MigrationError } from "../errors.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
 import { ChannelCounters } from "../threads/channel_counters.ts";
+import type { SpareWorkers } from "../threads/spare_workers.ts";
 import { WorkerHandle } from "../threads/worker_handle.ts";
 import type { Endpoint } from "../transport/endpoint.ts";
 import type { MultifdCompression } from "./method.ts";
 import type { MultifdReceiveStart } from "./receive_loop.ts";
 import { SyncGate } from "./sync_gate.ts";
 
+/** The workers' module. */
+export const MULTIFD_RECEIVE = new URL("../../workers/multifd_receive.ts", import.meta.url);
+
 /** What the channels are made of. */
 export interface MultifdReceiverOptions {
   /** The connections, identified, in the order of their numbers. */
   readonly channels: readonly Endpoint[];
   readonly compression: Pick<MultifdCompression, "method" | "codec">;
+  /** Where there may be threads already. */
+  readonly spares?: SpareWorkers | undefined;
   /** Told of the first failure of a channel or its worker. */
   readonly onFailure: (error: MigrationError) => void;
 }
@@ -72,7 +78,8 @@ export class MultifdReceiver implements AsyncDisposable {
     for (const [index, channel] of this.#channels.entries()) {
       channel.worker = WorkerHandle.start<MultifdReceiveStart>({
         name: channel.name,
-        url: new URL("../../workers/multifd_receive.ts", import.meta.url),
+        url: MULTIFD_RECEIVE,
+      spares: this.options.spares,
         start: {
           ...this.options.compression,
           index,

@@ -10,6 +10,7 @@ import type { GuestRam } from "../machine/guest_ram.ts";
 import type { BatchSink, ChannelSync } from "../ram/save.ts";
 import { ChannelCounters } from "../threads/channel_counters.ts";
 import { BATCH_PAGES_MAX, JobKind, JobRing, type Progress } from "../threads/job_ring.ts";
+import type { SpareWorkers } from "../threads/spare_workers.ts";
 import { WorkerHandle } from "../threads/worker_handle.ts";
 import type { ChannelSpec } from "../transport/channel.ts";
 import type { MultifdDialect } from "./dialect.ts";
@@ -18,6 +19,9 @@ import type { MultifdSendStart } from "./send_loop.ts";
 
 /** How many batches may wait on a channel: enough to hide a thread's wake-up, little enough to stop soon. */
 const RING_SLOTS = 8;
+
+/** The workers' module. */
+export const MULTIFD_SEND = new URL("../../workers/multifd_send.ts", import.meta.url);
 
 /** What the channels are made of. */
 export interface MultifdSenderOptions {
@@ -33,6 +37,8 @@ export interface MultifdSenderOptions {
   readonly compression: MultifdCompression;
   /** Where the hash log wants the digests of what is sent. */
   readonly digests?: DigestTableLayout;
+  /** Where there may be threads already. */
+  readonly spares?: SpareWorkers | undefined;
   /** Told of the first failure of a channel or its worker. */
   readonly onFailure: (error: MigrationError) => void;
 }
@@ -166,7 +172,8 @@ export class MultifdSender implements BatchSink, ChannelSync, AsyncDisposable {
     const counters = new ChannelCounters();
     const worker = WorkerHandle.start<MultifdSendStart>({
       name,
-      url: new URL("../../workers/multifd_send.ts", import.meta.url),
+      url: MULTIFD_SEND,
+      spares: options.spares,
       start: {
         channel,
         ram: options.ram.layout,

@@ -4,6 +4,7 @@
  * @module
  */
 import { ConnectionLostError, type MigrationError } from "../errors.ts";
+import type { SpareWorkers } from "../threads/spare_workers.ts";
 import { WorkerHandle } from "../threads/worker_handle.ts";
 import type { ChannelSpec } from "../transport/channel.ts";
 import type { ReturnPathMessage } from "../wire/return_path.ts";
@@ -17,6 +18,9 @@ export interface ReturnPathListener {
   closed(error: MigrationError): void;
 }
 
+/** The worker's module. */
+export const RETURN_PATH = new URL("../../workers/return_path.ts", import.meta.url);
+
 /** The return path of one connection. */
 export class ReturnPath implements AsyncDisposable {
   private constructor(private readonly worker: WorkerHandle<ReturnPathStart>) {}
@@ -24,11 +28,17 @@ export class ReturnPath implements AsyncDisposable {
   /**
    * Starts the worker.
    * @param channel The main connection's reading half.
+   * @param spares Where there may be a thread already.
    */
-  static async start(channel: ChannelSpec, listener: ReturnPathListener): Promise<ReturnPath> {
+  static async start(
+    channel: ChannelSpec,
+    listener: ReturnPathListener,
+    spares?: SpareWorkers,
+  ): Promise<ReturnPath> {
     const worker = await WorkerHandle.start<ReturnPathStart, never, ReturnPathMessage>({
       name: "return path",
-      url: new URL("../../workers/return_path.ts", import.meta.url),
+      url: RETURN_PATH,
+      spares,
       start: { channel },
       onMessage: (message) => listener.message(message),
     });

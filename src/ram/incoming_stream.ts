@@ -10,9 +10,13 @@ import type { FromMainReceive, MainReceiveStart, ToMainReceive } from "./load_lo
 import { ChannelCounters } from "../threads/channel_counters.ts";
 import { fromPostedError } from "../threads/posted_error.ts";
 import { SharedStream } from "../threads/shared_stream.ts";
+import type { SpareWorkers } from "../threads/spare_workers.ts";
 import { WorkerHandle } from "../threads/worker_handle.ts";
 import type { ChannelSpec } from "../transport/channel.ts";
 import { ByteReader } from "../wire/byte_reader.ts";
+
+/** The worker's module. */
+export const MAIN_RECEIVE = new URL("../../workers/main_receive.ts", import.meta.url);
 
 /** The receiving side of the main channel. */
 export class IncomingStream implements AsyncDisposable {
@@ -28,12 +32,17 @@ export class IncomingStream implements AsyncDisposable {
     this.reader = new ByteReader(this.#stream);
   }
 
-  /** Starts the worker and gives it the connection. @param channel Its reading half. */
-  static async start(channel: ChannelSpec): Promise<IncomingStream> {
+  /**
+   * Starts the worker and gives it the connection.
+   * @param channel Its reading half.
+   * @param spares Where there may be a thread already.
+   */
+  static async start(channel: ChannelSpec, spares?: SpareWorkers): Promise<IncomingStream> {
     const incoming = new IncomingStream();
     incoming.#worker = await WorkerHandle.start<MainReceiveStart, ToMainReceive, FromMainReceive>({
       name: "main channel",
-      url: new URL("../../workers/main_receive.ts", import.meta.url),
+      url: MAIN_RECEIVE,
+      spares,
       start: {
         channel,
         stream: incoming.#stream.layout,

@@ -10,9 +10,13 @@ import type { BatchSink } from "./save.ts";
 import type { MainSendStart } from "./save_loop.ts";
 import { ChannelCounters } from "../threads/channel_counters.ts";
 import { JOB_BYTES_MAX, JobKind, JobRing, type Progress } from "../threads/job_ring.ts";
+import type { SpareWorkers } from "../threads/spare_workers.ts";
 import { WorkerHandle } from "../threads/worker_handle.ts";
 import type { ChannelSpec } from "../transport/channel.ts";
 import { ByteWriter } from "../wire/byte_writer.ts";
+
+/** The worker's module. */
+export const MAIN_SEND = new URL("../../workers/main_send.ts", import.meta.url);
 
 /** How many batches may wait: enough to hide a thread's wake-up, little enough to stop soon. */
 const RING_SLOTS = 16;
@@ -29,6 +33,8 @@ export interface OutgoingStreamOptions {
   /** Is bumped by the worker after every job. */
   readonly progress: Progress;
   readonly encoder: RecordEncoderOptions;
+  /** Where there may be a thread already. */
+  readonly spares?: SpareWorkers | undefined;
 }
 
 /** The sending side of the main channel. */
@@ -56,7 +62,8 @@ export class OutgoingStream implements AsyncDisposable, BatchSink {
     const counters = new ChannelCounters();
     const worker = await WorkerHandle.start<MainSendStart>({
       name: "main channel",
-      url: new URL("../../workers/main_send.ts", import.meta.url),
+      url: MAIN_SEND,
+      spares: options.spares,
       start: {
         channel: options.channel,
         ram: options.ram.layout,

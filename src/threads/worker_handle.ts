@@ -11,6 +11,7 @@
 import { Worker } from "node:worker_threads";
 import { MigrationError, WorkerFailedError } from "../errors.ts";
 import { fromPostedError } from "./posted_error.ts";
+import type { SpareWorkers } from "./spare_workers.ts";
 import type { FromWorker, ToWorker } from "./worker_port.ts";
 
 /** How long a worker has to end by itself once it is asked to, in milliseconds. */
@@ -22,6 +23,8 @@ export interface WorkerOptions<Start, Out> {
   readonly name: string;
   /** Its module, which calls `serveWorker()`. */
   readonly url: URL;
+  /** Where there may be one that was started already. */
+  readonly spares?: SpareWorkers | undefined;
   /** What that module's function gets. */
   readonly start: Start;
   /** What of `start` is handed over instead of copied. */
@@ -58,7 +61,7 @@ export class WorkerHandle<Start, In = never, Out = never> implements AsyncDispos
     // Who does not look at them must not be ended by them.
     this.#over.promise.catch(() => {});
     this.#ready.promise.catch(() => {});
-    this.#worker = new Worker(options.url);
+    this.#worker = options.spares?.take(options.url) ?? new Worker(options.url);
     this.#worker.on("message", (message: FromWorker<Out>) => this.#receive(message));
     this.#worker.on("messageerror", (error: unknown) => this.#fail(error));
     this.#worker.on("error", (error: unknown) => this.#fail(error));
@@ -123,6 +126,8 @@ export class WorkerHandle<Start, In = never, Out = never> implements AsyncDispos
   #receive(message: FromWorker<Out>): void {
     if (this.#isOver) return;
     switch (message.kind) {
+      case "loaded":
+        return;
       case "ready":
         return this.#ready.resolve();
       case "message":

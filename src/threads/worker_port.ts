@@ -15,6 +15,8 @@ export type ToWorker<Start, In> =
 
 /** What a worker posts. */
 export type FromWorker<Out> =
+  /** The module is there; the start message need not be. */
+  | { readonly kind: "loaded" }
   | { readonly kind: "ready" }
   | { readonly kind: "message"; readonly message: Out }
   | { readonly kind: "ended" }
@@ -62,6 +64,7 @@ export function serveWorker<Start, In = never, Out = never>(
     },
   };
 
+  send({ kind: "loaded" });
   outside.on("message", (message: ToWorker<Start, In>) => {
     if (message.kind === "start") {
       started = true;

@@ -1,0 +1,89 @@
+/**
+ * How the comparison's processes talk: a JSON value a line.
+ *
+ * @module
+ */
+import type { MigrationInfo } from "../../src/control/migration_info.ts";
+import type { ParameterChanges } from "../../src/control/parameters.ts";
+
+/** What a source is asked to do. */
+export interface Question {
+  /** Where the destination listens. */
+  readonly uri: string;
+  readonly parameters: ParameterChanges;
+}
+
+/** What a process says of a migration. */
+export interface Outcome {
+  readonly info: MigrationInfo;
+  /** The most memory the process has had, in bytes. */
+  readonly peakMemory: number;
+}
+
+/** Says something to the parent. */
+export function answer(value: unknown): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(`${JSON.stringify(value)}\n`));
+}
+
+/** What the parent asks. */
+export async function* questions(): AsyncGenerator<Question> {
+  for await (const line of lines(Deno.stdin.readable)) yield JSON.parse(line);
+}
+
+/** The most memory this process has had, in bytes. */
+export function peakMemory(): number {
+  const status = Deno.readTextFileSync("/proc/self/status");
+  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024;
+}
+
+/** A child process, asked and answering. */
+export class Talking implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+  readonly #answers: AsyncGenerator<string>;
+  readonly #input: WritableStreamDefaultWriter<Uint8Array>;
+
+  /**
+   * Starts a program of this folder.
+   * @param program Its file.
+   * @param args What it gets.
+   * @param flags What Deno gets.
+   */
+  constructor(program: string, args: readonly string[], flags: readonly string[] = []) {
+    const file = new URL(program, import.meta.url).pathname;
+    this.#child = new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "--quiet", ...flags, file, ...args],
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    this.#answers = lines(this.#child.stdout);
+    this.#input = this.#child.stdin.getWriter();
+  }
+
+  /** Asks. */
+  async ask(question: Question): Promise<void> {
+    await this.#input.write(new TextEncoder().encode(`${JSON.stringify(question)}\n`));
+  }
+
+  /** The next answer. @throws {Error} If the process ended instead. */
+  async hear<T>(): Promise<T> {
+    const { value, done } = await this.#answers.next();
+    if (done) throw new Error("The process ended without an answer");
+    return JSON.parse(value) as T;
+  }
+
+  /** Ends it and waits. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#input.close().catch(() => {});
+    await this.#answers.return(undefined);
+    await this.#child.status;
+  }
+}
+
+async function* lines(bytes: ReadableStream<Uint8Array<ArrayBuffer>>): AsyncGenerator<string> {
+  let rest = "";
+  for await (const text of bytes.pipeThrough(new TextDecoderStream())) {
+    const parts = (rest + text).split("\n");
+    rest = parts.pop()!;
+    yield* parts;
+  }
+}

@@ -1,0 +1,39 @@
+/**
+ * Which threads a migration with certain settings will need, to have them before it begins.
+ *
+ * @module
+ */
+import { MULTIFD_RECEIVE } from "../multifd/multifd_receiver.ts";
+import { MULTIFD_SEND } from "../multifd/multifd_sender.ts";
+import { RETURN_PATH } from "../postcopy/return_path.ts";
+import { MAIN_RECEIVE } from "../ram/incoming_stream.ts";
+import { MAIN_SEND } from "../ram/outgoing_stream.ts";
+import type { SpareWorkers } from "../threads/spare_workers.ts";
+import type { Capabilities } from "./capabilities.ts";
+import type { Parameters } from "./parameters.ts";
+
+/** More than this many channels get their other threads when they are needed. */
+const CHANNELS_MAX = 16;
+
+/** What a migration is told, as far as threads depend on it. */
+export interface ThreadSettings {
+  readonly capabilities: Capabilities;
+  readonly parameters: Parameters;
+}
+
+/** Begins to start what an outgoing migration will need. */
+export function prepareOutgoing(spares: SpareWorkers, settings: ThreadSettings): void {
+  spares.prepare(MAIN_SEND, 1);
+  if (settings.capabilities["return-path"]) spares.prepare(RETURN_PATH, 1);
+  spares.prepare(MULTIFD_SEND, channelsOf(settings));
+}
+
+/** Begins to start what an incoming migration will need. */
+export function prepareIncoming(spares: SpareWorkers, settings: ThreadSettings): void {
+  spares.prepare(MAIN_RECEIVE, 1);
+  spares.prepare(MULTIFD_RECEIVE, channelsOf(settings));
+}
+
+function channelsOf({ capabilities, parameters }: ThreadSettings): number {
+  return capabilities.multifd ? Math.min(parameters["multifd-channels"], CHANNELS_MAX) : 0;
+}

@@ -1,0 +1,97 @@
+/**
+ * Threads that are started before it is known what they will do: starting one takes some 20 ms, which is
+ * as long as some migrations. They have loaded their module and wait for their start message.
+ *
+ * Each takes memory (7 MiB), so only who expects to need them keeps some, and disposes of the rest.
+ *
+ * @module
+ */
+import { setImmediate } from "node:timers/promises";
+import { Worker } from "node:worker_threads";
+
+interface Kind {
+  readonly url: URL;
+  /** Started and not taken. */
+  readonly spares: Set<Worker>;
+  /** How many are still to be started. */
+  missing: number;
+}
+
+/** Some threads in reserve, by their modules. */
+export class SpareWorkers implements AsyncDisposable {
+  readonly #kinds = new Map<string, Kind>();
+  readonly #loading = new Set<Promise<void>>();
+  #starting: Promise<void> | undefined;
+  #disposed = false;
+
+  /**
+   * Begins to start threads, one in each turn of the event loop, because starting one holds it up.
+   * @param url Their module, which calls `serveWorker()`.
+   * @param count How many of them there are to be in reserve.
+   */
+  prepare(url: URL, count: number): void {
+    let kind = this.#kinds.get(url.href);
+    if (!kind) this.#kinds.set(url.href, kind = { url, spares: new Set(), missing: 0 });
+    kind.missing = Math.max(kind.missing, count - kind.spares.size);
+    this.#starting ??= this.#startAll();
+  }
+
+  /** Waits until all are started and have loaded their module. */
+  async ready(): Promise<void> {
+    while (this.#starting) await this.#starting;
+    await Promise.all(this.#loading);
+  }
+
+  /** Takes a thread out of the reserve: it is the caller's then. `undefined` if there is none. */
+  take(url: URL): Worker | undefined {
+    const kind = this.#kinds.get(url.href);
+    if (!kind) return undefined;
+    const [worker] = kind.spares;
+    if (!worker) {
+      // The caller starts one itself.
+      kind.missing = Math.max(0, kind.missing - 1);
+      return undefined;
+    }
+    kind.spares.delete(worker);
+    worker.removeAllListeners();
+    worker.ref();
+    return worker;
+  }
+
+  /** Ends those that nobody took. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#disposed = true;
+    await this.#starting;
+    const kinds = [...this.#kinds.values()];
+    this.#kinds.clear();
+    await Promise.all(kinds.flatMap(({ spares }) => [...spares]).map((spare) => spare.terminate()));
+  }
+
+  async #startAll(): Promise<void> {
+    for (;;) {
+      await setImmediate();
+      const kind = [...this.#kinds.values()].find(({ missing }) => missing > 0);
+      if (!kind || this.#disposed) break;
+      kind.missing--;
+      this.#start(kind);
+    }
+    this.#starting = undefined;
+  }
+
+  #start({ url, spares }: Kind): void {
+    const worker = new Worker(url);
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const loading = promise.finally(() => this.#loading.delete(loading));
+    this.#loading.add(loading);
+    spares.add(worker);
+    // The first message says that the module is loaded; one that cannot be loaded is no reserve.
+    worker.once("message", () => resolve());
+    const gone = () => {
+      spares.delete(worker);
+      resolve();
+    };
+    worker.once("error", gone);
+    worker.once("exit", gone);
+    worker.unref();
+  }
+}
