@@ -45,6 +45,7 @@ import {
   nextStatus,
 } from "./migration_status.ts";
 import type { Parameters } from "./parameters.ts";
+import type { ProvidedRam } from "./provided_ram.ts";
 import { prepareIncoming } from "./spare_threads.ts";
 import { Trouble } from "./trouble.ts";
 
@@ -86,6 +87,7 @@ export class IncomingMigration implements LoadTarget {
   #stream: IncomingStream | undefined;
   #multifd: IncomingMultifd | undefined;
   readonly #spares = new SpareWorkers();
+  #provided: ProvidedRam | undefined;
   #configuration: Configuration | undefined;
   /** The writing half of the main connection; it is used once the source asks for a return path. */
   #returnChannel: Channel | undefined;
@@ -170,6 +172,8 @@ export class IncomingMigration implements LoadTarget {
     this.#move("listen");
     this.#listening.resolve(this.#listener.uri);
     prepareIncoming(this.#spares, this.options);
+    const { multifd, "postcopy-ram": postcopy } = this.options.capabilities;
+    if (multifd && !postcopy) this.#provided = await this.target.provideRam?.();
   }
 
   async #accept(): Promise<void> {
@@ -180,12 +184,14 @@ export class IncomingMigration implements LoadTarget {
       signal: this.#abort.signal,
     });
     this.#endpoint = endpoint;
+    await this.#provided?.[Symbol.asyncDispose]();
     if (capabilities.multifd) {
       this.#multifd = new IncomingMultifd({
         channels,
         parameters,
         handOff: transport?.handOff,
         spares: this.#spares,
+        onRoundEnd: () => this.#provided?.giveBack(),
         onFailure: (error) => this.#trouble.report(error),
         check: this.#trouble.check,
       });
@@ -357,6 +363,7 @@ export class IncomingMigration implements LoadTarget {
     await Promise.allSettled([
       this.#multifd?.[Symbol.asyncDispose](),
       this.#spares[Symbol.asyncDispose](),
+      this.#provided?.[Symbol.asyncDispose](),
       this.#stream?.[Symbol.asyncDispose](),
       this.#listener?.close(),
     ]);

@@ -23,6 +23,8 @@ export interface IncomingMultifdOptions {
   readonly handOff: TransportOptions["handOff"];
   /** Where there may be threads already. */
   readonly spares?: SpareWorkers;
+  /** Called once, when all pages have been sent a first time and no thread writes any. */
+  readonly onRoundEnd?: () => void;
   /** Told of the first failure. */
   readonly onFailure: (error: MigrationError) => void;
   /** Throws once something has failed. */
@@ -33,7 +35,7 @@ export interface IncomingMultifdOptions {
 export class IncomingMultifd implements AsyncDisposable {
   readonly #receiver: MultifdReceiver;
   readonly #stallWatch: StallWatch;
-  #flushed = false;
+  #flushes = 0;
   /** Whether the source synchronises at the end of every section, and says so nowhere. */
   #eachSection = false;
 
@@ -66,8 +68,11 @@ export class IncomingMultifd implements AsyncDisposable {
 
   /** The main channel has a flush record: every page that was sent before it must be in its place. */
   async flush(): Promise<void> {
-    this.#flushed = true;
-    await this.#receiver.meet(this.options.check);
+    // The first is that of the setup.
+    const roundEnds = ++this.#flushes === 2;
+    await this.#receiver.meet(this.options.check, () => {
+      if (roundEnds) this.options.onRoundEnd?.();
+    });
   }
 
   /**
@@ -75,8 +80,12 @@ export class IncomingMultifd implements AsyncDisposable {
    * whether that is a synchronisation; the setup shows it, which is flushed in either case.
    */
   async endOfPart(part: SectionPart): Promise<void> {
-    if (part === "start" || part === "full") this.#eachSection = !this.#flushed;
-    if (this.#eachSection) await this.#receiver.meet(this.options.check);
+    if (part === "start" || part === "full") this.#eachSection = this.#flushes === 0;
+    if (!this.#eachSection) return;
+    await this.#receiver.meet(this.options.check, () => {
+      // Where rounds end is not said; but this is the last.
+      if (part === "end") this.options.onRoundEnd?.();
+    });
   }
 
   /** Something has failed: whoever waits looks at it. */

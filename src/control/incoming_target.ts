@@ -8,6 +8,7 @@ import type { GuestRam } from "../machine/guest_ram.ts";
 import type { RamBlockEntry } from "../ram/block_list.ts";
 import type { SectionLoader } from "../savevm/load.ts";
 import type { Configuration } from "../wire/configuration.ts";
+import type { ProvidedRam } from "./provided_ram.ts";
 import type { FullSectionHeader } from "../wire/section.ts";
 
 /** The destination's machine. */
@@ -19,6 +20,11 @@ export interface IncomingTarget {
    * @throws {IncompatibleError} If it is of another machine.
    */
   configuration(configuration: Configuration): void;
+  /**
+   * Begins to have RAM provided, where it is there before the stream. From here on nobody writes it but
+   * this migration.
+   */
+  provideRam?(): Promise<ProvidedRam | undefined>;
   /**
    * The stream's RAM.
    * @param sectionId The id of the stream's `ram` section.

@@ -11,6 +11,7 @@ import { targetPageSize } from "../machine/page.ts";
 import type { RamBlockEntry } from "../ram/block_list.ts";
 import type { SectionLoader } from "../savevm/load.ts";
 import type { Configuration } from "../wire/configuration.ts";
+import { ProvidedRam } from "./provided_ram.ts";
 import type { FullSectionHeader } from "../wire/section.ts";
 import type { IncomingTarget } from "./incoming_target.ts";
 import { type MachineSections, machineSections } from "./machine_sections.ts";
@@ -28,6 +29,8 @@ export class MachineTarget implements IncomingTarget {
   #machine: Machine | undefined;
   #sections: MachineSections | undefined;
   readonly #loaded = new Set<string>();
+  /** Whether untouched pages were marked before the kernel was asked to provide all. */
+  #markedUntouched = false;
 
   /** @param source The machine that is to run. */
   constructor(private readonly source: MachineOrFactory) {
@@ -38,6 +41,13 @@ export class MachineTarget implements IncomingTarget {
   get machine(): Machine {
     if (!this.#machine) throw new StateError("The stream has no RAM section");
     return this.#machine;
+  }
+
+  async provideRam(): Promise<ProvidedRam | undefined> {
+    if (!this.#machine || !isFresh(this.#machine)) return undefined;
+    const provided = await ProvidedRam.begin(this.#machine.ram);
+    this.#markedUntouched = provided !== undefined;
+    return provided;
   }
 
   configuration(configuration: Configuration): void {
@@ -52,8 +62,9 @@ export class MachineTarget implements IncomingTarget {
     }
     const { machine } = this;
     checkBlocks(machine.ram, blocks);
+    const stillMarked = this.#markedUntouched && isFresh(machine);
     await machine.stop("inmigrate");
-    markUntouched(machine.ram);
+    if (!stillMarked) markUntouched(machine.ram);
     for (const block of machine.ram.blocks) block.received.fill(0, block.pageCount, false);
     this.#sections = machineSections(machine, () => machine.runState);
     return machine.ram;
@@ -114,6 +125,11 @@ function checkMachine({ name, ram }: Machine, { machine, targetPageBits }: Confi
   if (ram.pageSize !== pageSize) {
     throw new IncompatibleError(`Pages of ${pageSize} bytes there and of ${ram.pageSize} here`);
   }
+}
+
+/** Whether no guest has run on it since it was made, or since it last received. */
+function isFresh(machine: Machine): boolean {
+  return machine.runState === "prelaunch" || machine.runState === "inmigrate";
 }
 
 function checkBlocks(ram: GuestRam, blocks: readonly RamBlockEntry[]): void {

@@ -26,7 +26,7 @@ export interface MultifdPagesKernel {
   gather(out: number): number;
   finish(header: number, capacity: number): void;
   parse(at: number, count: number, pageShift: number, blockLength: bigint, out: number): number;
-  mark(bitmap: number, page: number, count: number): void;
+  mark(received: number, untouched: number, page: number, count: number): void;
   scatter(
     runs: number,
     count: number,
@@ -36,6 +36,7 @@ export interface MultifdPagesKernel {
     firstPage: number,
     endPage: number,
     received: number,
+    untouched: number,
   ): number;
   place_zeros(
     address: number,

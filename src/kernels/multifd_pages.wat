@@ -193,27 +193,32 @@
         (br $next)))
     (local.get $runs))
 
-  ;; mark(bitmap, first page, count): sets the pages' bits.
-  (func $mark (export "mark") (param $bitmap i32) (param $page i32) (param $count i32)
-    (local $width i32)
+  ;; mark(bitmaps: received, untouched, first page, count): the pages have content now.
+  (func $mark (export "mark")
+    (param $received i32) (param $untouched i32) (param $page i32) (param $count i32)
+    (local $width i32) (local $bits i32)
     (block $done
       (loop $next
         (br_if $done (i32.eqz (local.get $count)))
         (local.set $width (call $width (local.get $page) (local.get $count)))
+        (local.set $bits (call $mask (local.get $page) (local.get $width)))
+        (drop (i32.atomic.rmw.and $tables
+          (call $word (local.get $untouched) (local.get $page))
+          (i32.xor (local.get $bits) (i32.const -1))))
         (drop (i32.atomic.rmw.or $tables
-          (call $word (local.get $bitmap) (local.get $page))
-          (call $mask (local.get $page) (local.get $width))))
+          (call $word (local.get $received) (local.get $page)) (local.get $bits)))
         (local.set $page (i32.add (local.get $page) (local.get $width)))
         (local.set $count (i32.sub (local.get $count) (local.get $width)))
         (br $next))))
 
   ;; scatter(runs, how many, where in $io their content is, log2 of the page size, a segment's address
-  ;;         minus its offset in the block, its first page, the page behind its last, bitmap): copies
+  ;;         minus its offset in the block, its first page, the page behind its last, bitmaps): copies
   ;; content to its pages and marks them. Stops before a run that is not in the segment as a whole, and
   ;; returns how many runs it did.
   (func (export "scatter")
     (param $run i32) (param $count i32) (param $from i32) (param $shift i32)
-    (param $base i64) (param $first i32) (param $end i32) (param $received i32)
+    (param $base i64) (param $first i32) (param $end i32)
+    (param $received i32) (param $untouched i32)
     (result i32)
     (local $page i32) (local $pages i32) (local $length i32) (local $done_runs i32)
     (block $done
@@ -231,7 +236,8 @@
           (i32.wrap_i64 (i64.add (local.get $base)
             (i64.shl (i64.extend_i32_u (local.get $page)) (i64.extend_i32_u (local.get $shift)))))
           (local.get $from) (local.get $length))
-        (call $mark (local.get $received) (local.get $page) (local.get $pages))
+        (call $mark (local.get $received) (local.get $untouched)
+          (local.get $page) (local.get $pages))
         (local.set $from (i32.add (local.get $from) (local.get $length)))
         (local.set $run (i32.add (local.get $run) (i32.const 8)))
         (local.set $done_runs (i32.add (local.get $done_runs) (i32.const 1)))

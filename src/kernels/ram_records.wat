@@ -58,6 +58,12 @@
       (i32.add (local.get $bitmap) (i32.shr_u (local.get $page) (i32.const 3)))
       (i32.shl (i32.const 1) (i32.and (local.get $page) (i32.const 7))))))
 
+  (func $unset (param $bitmap i32) (param $page i32)
+    (drop (i32.atomic.rmw8.and_u $tables
+      (i32.add (local.get $bitmap) (i32.shr_u (local.get $page) (i32.const 3)))
+      (i32.xor (i32.const -1)
+        (i32.shl (i32.const 1) (i32.and (local.get $page) (i32.const 7)))))))
+
   ;; ── saving ────────────────────────────────────────────────────────────────────────────────────
   ;; encode(address, pages, page size, offset in the block of the first page, its page number,
   ;;        bitmap of untouched pages or -1, look for zeros?, where in $io, name, name length)
@@ -167,6 +173,8 @@
             (br_if $done
               (i32.lt_u (local.get $available) (i32.add (local.get $size) (i32.const 8))))
             (call $ring_copy (local.get $to) (local.get $body) (local.get $size) (local.get $ring))
+            (if (i32.ne (local.get $untouched) (i32.const -1))
+              (then (call $unset (local.get $untouched) (local.get $page))))
             (call $set (local.get $received) (local.get $page))
             (global.set $normal (i32.add (global.get $normal) (i32.const 1)))
             (local.set $body (i32.add (local.get $size) (i32.const 8))))

@@ -63,7 +63,7 @@ export class RamBlock {
   readonly dirty: PageBitmap;
   /** Source: pages the guest marked as written, where it marks them (`dirty/barrier_log.ts`). */
   readonly barrier: PageBitmap;
-  /** Pages that were never written since the memory was made: they read as zeros. */
+  /** Pages that were never written since the memory was made: they read as zeros. Who writes clears it. */
   readonly untouched: PageBitmap;
   /** Destination: pages whose right content has arrived. */
   readonly received: PageBitmap;

@@ -79,7 +79,7 @@ export class MultifdReceiver implements AsyncDisposable {
       channel.worker = WorkerHandle.start<MultifdReceiveStart>({
         name: channel.name,
         url: MULTIFD_RECEIVE,
-      spares: this.options.spares,
+        spares: this.options.spares,
         start: {
           ...this.options.compression,
           index,
@@ -106,9 +106,10 @@ export class MultifdReceiver implements AsyncDisposable {
    * Waits until every channel has had the SYNC that belongs to a mark on the main channel: all pages that
    * were sent before it are in their place.
    * @param check Throws when waiting has no point any more.
+   * @param onMet Called when all have, and none goes on yet.
    * @throws {ConnectionLostError} If the source has ended a channel before.
    */
-  async meet(check: () => void): Promise<void> {
+  async meet(check: () => void, onMet?: () => void): Promise<void> {
     this.#meeting = true;
     await this.#gate.meet(() => {
       check();
@@ -119,7 +120,7 @@ export class MultifdReceiver implements AsyncDisposable {
           place: { channel: name },
         });
       }
-    });
+    }, onMet);
     this.#meeting = false;
   }
 

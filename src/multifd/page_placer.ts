@@ -76,6 +76,7 @@ export class PagePlacer {
         segment.offset / this.ram.pageSize,
         (segment.offset + segment.length) / this.ram.pageSize,
         block.received.byteOffset,
+        block.untouched.byteOffset,
       );
       for (const end = done + did; done < end; done++) {
         from += this.#count("normal", done) * this.ram.pageSize;
@@ -149,6 +150,7 @@ export class PagePlacer {
   #mark(block: RamBlock, run: number): void {
     this.#kernels.of(this.ram.memories[0]!).mark(
       block.received.byteOffset,
+      block.untouched.byteOffset,
       this.#page("normal", run),
       this.#count("normal", run),
     );

@@ -21,6 +21,9 @@ const Word = {
 /** A channel looks this many times before it sleeps: about as long as waking it would take. */
 const SPINS = 2000;
 
+/** How often the main thread looks whether waiting still has a point, in milliseconds. */
+const LOOK_MS = 1000;
+
 /** The gate, as any thread sees it. */
 export class SyncGate {
   readonly #words: Int32Array<SharedArrayBuffer>;
@@ -80,16 +83,18 @@ export class SyncGate {
 
   /**
    * Meets a mark: waits until every channel has had its SYNC, and releases them.
-   * @param check Throws when waiting has no point any more; called at least every `intervalMs`.
+   * @param check Throws when waiting has no point any more; called at least every second.
+   * @param onMet Called when all have had theirs, before they are released.
    */
-  async meet(check: () => void, intervalMs = 1000): Promise<void> {
+  async meet(check: () => void, onMet?: () => void): Promise<void> {
     for (;;) {
       const seen = Atomics.load(this.#words, Word.BELL);
       check();
       if (this.missing().length === 0) break;
-      const wait = Atomics.waitAsync(this.#words, Word.BELL, seen, intervalMs);
+      const wait = Atomics.waitAsync(this.#words, Word.BELL, seen, LOOK_MS);
       if (wait.async) await wait.value;
     }
+    onMet?.();
     Atomics.store(this.#words, Word.RELEASED, ++this.#marks);
     Atomics.notify(this.#words, Word.RELEASED);
   }

@@ -126,6 +126,7 @@ export class RecordDecoder {
         new Uint8Array(segment.memory.buffer, address, this.ram.pageSize),
         skip,
       );
+      block.untouched.delete(page);
       block.received.add(page);
       this.normalPages++;
       return;
@@ -143,6 +144,7 @@ export class RecordDecoder {
     } else {
       // QEMU up to 8.x may say so and means it; later ones never do.
       new Uint8Array(segment.memory.buffer, address, this.ram.pageSize).fill(fill);
+      block.untouched.delete(page);
       block.received.add(page);
     }
     this.zeroPages++;
