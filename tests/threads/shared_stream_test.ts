@@ -96,6 +96,20 @@ Deno.test("SharedStream.abandon() ends a stream, unless it has ended", async () 
   assertEquals(closed.end, StreamEnd.CLOSED);
 });
 
+Deno.test("SharedStream.waitForRoom() waits for room, but not in a stream that was abandoned", async () => {
+  using _ = keepAlive();
+  const stream = SharedStream.create();
+  assertEquals(await stream.waitForRoom(), true);
+  stream.filled(SHARED_STREAM_SIZE);
+  const room = stream.waitForRoom();
+  stream.consume(1);
+  assertEquals(await room, true);
+  stream.filled(1);
+  const never = stream.waitForRoom();
+  stream.abandon();
+  assertEquals(await never, false);
+});
+
 Deno.test("SharedStream hands the position on with the turn", () => {
   const main = SharedStream.create();
   const worker = new SharedStream(main.layout);
