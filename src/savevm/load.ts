@@ -153,7 +153,13 @@ export async function loadStream(
   target: LoadTarget,
 ): Promise<{ context: LoadContext; end: "eof" | "leave" }> {
   await readStreamHeader(reader);
-  await target.configuration(await readConfiguration(reader));
+  const offset = reader.position;
+  const configuration = await readConfiguration(reader);
+  try {
+    await target.configuration(configuration);
+  } catch (error) {
+    throw asMigrationError(error).at({ offset });
+  }
   const context = new LoadContext(target);
   return { context, end: await context.loadElements(reader) };
 }
