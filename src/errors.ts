@@ -73,7 +73,12 @@ export class MigrationError extends Error {
       section && `section ${section}`,
       offset !== undefined && `at offset 0x${offset.toString(16)}`,
     ].filter(Boolean).join(", ");
-    this.message = where ? `${this.what} (${where})` : this.what;
+    const message = where ? `${this.what} (${where})` : this.what;
+    // Names come from the other side: none of them shall write to a terminal what it likes.
+    this.message = message.replace(
+      /\p{C}/gu,
+      (each) => `\\u{${each.codePointAt(0)!.toString(16)}}`,
+    );
   }
 }
 

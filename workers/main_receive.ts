@@ -14,8 +14,7 @@ import { serveWorker } from "../src/threads/worker_port.ts";
 import { openChannel } from "../src/transport/open_channel.ts";
 
 serveWorker<MainReceiveStart, ToMainReceive, FromMainReceive>(async (start, port) => {
-  const channel = openChannel(start.channel);
-  const loop = new LoadLoop(channel, start);
+  const loop = new LoadLoop(openChannel(start.channel), start);
   port.ready();
   const filling = loop.fill().catch((error) => {
     port.post({ kind: "broken", error: toPostedError(error) });
@@ -29,6 +28,6 @@ serveWorker<MainReceiveStart, ToMainReceive, FromMainReceive>(async (start, port
       );
     }
   }
-  channel.close();
+  loop.stop();
   await filling;
 });

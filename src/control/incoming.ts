@@ -340,7 +340,10 @@ export class IncomingMigration implements LoadTarget {
   /** The one place for failures: the source keeps the machine, and is told so if that is certain. */
   async #fail(error: MigrationError): Promise<never> {
     const reason = this.#takenOver ? error : this.#trouble.error ?? error;
-    reason.at({ side: "destination", phase: this.#status, channel: "main" });
+    reason.at({
+      ...{ side: "destination", phase: this.#status, channel: "main" },
+      ...(this.#stream && { offset: this.#stream.reader.position }),
+    });
     reason.cause ??= this.#stream?.broken;
     this.#trouble.report(reason);
     this.#listening.reject(reason);

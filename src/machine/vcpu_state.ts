@@ -29,6 +29,8 @@ export function decodeVcpuState(bytes: Uint8Array): Uint8Array<ArrayBuffer> | un
   if (bytes[0] === BEGUN) return Uint8Array.from(bytes.subarray(1));
   if (bytes[0] === NEW && bytes.length === 1) return undefined;
   throw new IncompatibleError(
-    `The vCPU's state is ${bytes.length} bytes that begin with ${bytes[0]}`,
+    bytes.length === 0
+      ? "The vCPU's state is empty"
+      : `The vCPU's state is ${bytes.length} bytes that begin with ${bytes[0]}`,
   );
 }

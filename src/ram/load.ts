@@ -105,9 +105,10 @@ export class RamLoader implements SectionLoader {
 }
 
 function adviceFor(flags: number): string {
-  if (flags & RamFlag.COMPRESS_PAGE) {
+  const kind = flags & ~RamFlag.CONTINUE;
+  if (kind === RamFlag.COMPRESS_PAGE) {
     return "Turn the source's capability `compress` off: it was removed from QEMU 9.1.";
   }
-  if (flags & RamFlag.XBZRLE) return "Turn the source's capability `xbzrle` off.";
+  if (kind === RamFlag.XBZRLE) return "Turn the source's capability `xbzrle` off.";
   return "The stream is damaged, or from a QEMU with a record that is not known here.";
 }

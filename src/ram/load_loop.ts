@@ -48,7 +48,7 @@ export class LoadLoop {
   #decoder: RecordDecoder | undefined;
   #turn: { resolve: (position: number) => void; reject: (error: unknown) => void } | undefined;
 
-  /** @param channel The connection; it stays open. */
+  /** @param channel The connection; {@linkcode LoadLoop.stop} closes it. */
   constructor(private readonly channel: Channel, input: LoadLoopInput) {
     this.#stream = new SharedStream(input.stream);
     this.#counters = new ChannelCounters(input.counters);
@@ -59,6 +59,12 @@ export class LoadLoop {
     this.#decoder = new RecordDecoder(new GuestRam(layout), this.#stream);
   }
 
+  /** Ends {@linkcode LoadLoop.fill}, wherever it waits. */
+  stop(): void {
+    this.#stream.abandon();
+    this.channel.close();
+  }
+
   /**
    * Fills the ring until the connection ends.
    * @throws {ConnectionLostError} If it was broken; the ring says so too.
@@ -67,7 +73,7 @@ export class LoadLoop {
     const stream = this.#stream;
     try {
       for (;;) {
-        await stream.waitForRoom();
+        if (!await stream.waitForRoom()) return;
         const room = stream.room();
         const before = performance.now();
         const count = await this.channel.read(room.subarray(0, READ_MAX));

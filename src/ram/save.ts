@@ -131,8 +131,8 @@ export class RamSaver {
       const allowance = limits.allowance();
       let pages = this.sink.batchPages;
       if (allowance !== Infinity) {
-        // What is on its way is not counted yet: with a limit, little may be.
-        if (this.sink.pending > 1) await this.sink.drained(limits.check);
+        // What is on its way is not counted yet.
+        await this.sink.drained(limits.check);
         const left = limits.allowance();
         if (left <= 0) return "limit";
         pages = Math.min(pages, Math.max(1, Math.floor(left / this.ram.pageSize)));

@@ -126,6 +126,7 @@ class SaveLoop {
     const ring = this.#ring;
     const block = this.#ram.blocks[ring.block]!;
     const { normalPages, zeroPages } = this.#encoder;
+    let bytes = 0;
     for (let run = 0; run < ring.runs; run++) {
       let first = ring.runFirst(run);
       let left = ring.runCount(run);
@@ -136,11 +137,14 @@ class SaveLoop {
           continue;
         }
         const pages = Math.min(fits, left);
-        this.#fill = this.#encoder.encodeRun(block, first, pages, this.#fill);
+        const end = this.#encoder.encodeRun(block, first, pages, this.#fill);
+        bytes += end - this.#fill;
+        this.#fill = end;
         first += pages;
         left -= pages;
       }
     }
+    this.#counters.add("bytes", bytes);
     this.#counters.add("normalPages", this.#encoder.normalPages - normalPages);
     this.#counters.add("zeroPages", this.#encoder.zeroPages - zeroPages);
   }
@@ -151,6 +155,7 @@ class SaveLoop {
     if (bytes.length > this.#room) await this.#flush();
     this.#buffer.set(bytes, this.#fill);
     this.#fill += bytes.length;
+    this.#counters.add("bytes", bytes.length);
   }
 
   /** Starts writing the filled half, once the other one is written, and turns to that one. */
@@ -160,7 +165,6 @@ class SaveLoop {
     await this.#written();
     this.#writing = this.channel.write(this.#buffer.subarray(this.#half, this.#fill));
     this.#writing.catch(() => {}); // it is looked at before the next write, and may fail earlier
-    this.#counters.add("bytes", length);
     this.#counters.add("packets", 1);
     this.#half = this.#half === BUFFER_START ? BUFFER_START + HALF_SIZE : BUFFER_START;
     this.#fill = this.#half;

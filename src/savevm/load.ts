@@ -16,6 +16,9 @@ import {
 } from "../wire/section.ts";
 import { readStreamHeader } from "../wire/stream_header.ts";
 
+/** QEMU's largest machines have some thousand sections; a stream with more than this lies. */
+const SECTIONS_MAX = 65_536;
+
 /** Which of a section's elements is being loaded. */
 export type SectionPart = "start" | "part" | "end" | "full";
 
@@ -107,6 +110,9 @@ export class LoadContext {
     const offset = reader.position - 1;
     const header = await readFullSectionHeader(reader, type);
     try {
+      if (this.#open.size === SECTIONS_MAX && !this.#open.has(header.sectionId)) {
+        throw new StreamFormatError(`More than ${SECTIONS_MAX} sections`);
+      }
       const section = { header, loader: this.target.section(header) };
       this.#open.set(header.sectionId, section);
       await this.#load(reader, section, type === ElementType.SECTION_FULL ? "full" : "start");
@@ -147,7 +153,13 @@ export async function loadStream(
   target: LoadTarget,
 ): Promise<{ context: LoadContext; end: "eof" | "leave" }> {
   await readStreamHeader(reader);
-  await target.configuration(await readConfiguration(reader));
+  const offset = reader.position;
+  const configuration = await readConfiguration(reader);
+  try {
+    await target.configuration(configuration);
+  } catch (error) {
+    throw asMigrationError(error).at({ offset });
+  }
   const context = new LoadContext(target);
   return { context, end: await context.loadElements(reader) };
 }

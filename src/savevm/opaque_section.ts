@@ -32,47 +32,61 @@ export async function readOpaquePayload(
   sectionId: number,
   context: LoadContext,
 ): Promise<Uint8Array<ArrayBuffer>> {
+  const { source } = reader;
   const payload = new GrowingBytes();
-  const scan = new Uint8Array(SCAN_SIZE);
+  // What follows a footer is looked at too, and must fit the source's window.
+  const scan = new Uint8Array(
+    Math.max(SECTION_FOOTER_SIZE, Math.min(SCAN_SIZE, source.window >>> 1)),
+  );
   for (;;) {
     await reader.need(SECTION_FOOTER_SIZE, "a section we carry");
-    const window = scan.subarray(0, Math.min(reader.source.available, SCAN_SIZE));
-    reader.source.peek(window);
-    const at = indexOfFooter(window, sectionId);
-    if (at >= 0) {
-      payload.add(window.subarray(0, at), reader.position);
-      reader.source.consume(at);
-      if (await canFollow(reader, context)) return payload.take();
-      // Bytes of the device that look like a footer: pass the first and look on.
-      payload.add(window.subarray(at, at + 1), reader.position);
-      reader.source.consume(1);
-    } else {
-      const sure = window.length - (SECTION_FOOTER_SIZE - 1);
-      payload.add(window.subarray(0, sure), reader.position);
-      reader.source.consume(sure);
-    }
+    const window = scan.subarray(0, Math.min(source.available, scan.length));
+    source.peek(window);
+    const end = await findEnd(window, sectionId, reader, context);
+    const count = end ?? window.length - (SECTION_FOOTER_SIZE - 1);
+    payload.add(window.subarray(0, count), reader.position);
+    source.consume(count);
+    if (end !== undefined) return payload.take();
   }
 }
 
-/** The first place of `7e` and the id in big-endian, or -1. */
-function indexOfFooter(bytes: Uint8Array, sectionId: number): number {
+/** Where in the window the footer stands that ends the section, if it is there. */
+async function findEnd(
+  window: Uint8Array,
+  sectionId: number,
+  reader: ByteReader,
+  context: LoadContext,
+): Promise<number | undefined> {
+  let at = indexOfFooter(window, sectionId, 0);
+  while (at >= 0 && !await canFollow(reader, at + SECTION_FOOTER_SIZE, context)) {
+    // Bytes of the device that look like a footer.
+    at = indexOfFooter(window, sectionId, at + 1);
+  }
+  return at >= 0 ? at : undefined;
+}
+
+/** The first place from `from` on of `7e` and the id in big-endian, or -1. */
+function indexOfFooter(bytes: Uint8Array, sectionId: number, from: number): number {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  for (let from = 0;;) {
-    const at = bytes.indexOf(ElementType.SECTION_FOOTER, from);
+  for (let next = from;;) {
+    const at = bytes.indexOf(ElementType.SECTION_FOOTER, next);
     if (at < 0 || at + SECTION_FOOTER_SIZE > bytes.length) return -1;
     if (view.getUint32(at + 1) === sectionId) return at;
-    from = at + 1;
+    next = at + 1;
   }
 }
 
-/** Whether what stands behind the footer that is next can be an element. */
-async function canFollow(reader: ByteReader, context: LoadContext): Promise<boolean> {
-  const { source } = reader;
+/** Whether what stands `ahead` bytes before us can be an element. */
+async function canFollow(
+  { source }: ByteReader,
+  ahead: number,
+  context: LoadContext,
+): Promise<boolean> {
   /** The bytes from the element's type on, as far as they come. */
   const element = async (count: number): Promise<Uint8Array> => {
-    const available = await source.wait(SECTION_FOOTER_SIZE + count);
-    const bytes = new Uint8Array(Math.min(count, Math.max(0, available - SECTION_FOOTER_SIZE)));
-    source.peek(bytes, SECTION_FOOTER_SIZE);
+    const available = await source.wait(ahead + count);
+    const bytes = new Uint8Array(Math.min(count, Math.max(0, available - ahead)));
+    source.peek(bytes, ahead);
     return bytes;
   };
   const [type] = await element(1);

@@ -22,13 +22,14 @@ export function describedSizes(description: Uint8Array): DescribedSize[] | undef
   try {
     const { devices } = JSON.parse(new TextDecoder().decode(description));
     if (!Array.isArray(devices)) return undefined;
-    return devices.map((device) => ({
+    const sizes = devices.map((device) => ({
       idstr: String(device.name),
       instanceId: Number(device.instance_id),
       size: sizeOf(device),
     }));
+    return sizes.every(({ size }) => Number.isSafeInteger(size) && size >= 0) ? sizes : undefined;
   } catch {
-    return undefined;
+    return undefined; // no JSON, or nested so deeply that no QEMU wrote it
   }
 }
 
@@ -40,7 +41,10 @@ interface Described {
 /** Fields, and subsections with their type byte, counted name and version. */
 function sizeOf(described: Described): number {
   let size = 0;
-  for (const field of described.fields ?? []) size += (field.size ?? 0) * (field.array_len ?? 1);
+  for (const { size: each = 0, array_len: count = 1 } of described.fields ?? []) {
+    if (!Number.isSafeInteger(each) || !Number.isSafeInteger(count)) return NaN;
+    size += each * count;
+  }
   for (const subsection of described.subsections ?? []) {
     const name = new TextEncoder().encode(subsection.vmsd_name);
     size += 1 + 1 + name.length + 4 + sizeOf(subsection);

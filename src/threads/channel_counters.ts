@@ -6,7 +6,7 @@
 
 /** The counters, in their order in shared memory. */
 const NAMES = [
-  /** Bytes written to or read from the channel. */
+  /** Bytes read from the channel, or written to it, also those that still fill its buffer. */
   "bytes",
   /** Multifd packets, or writes of the main channel's buffer. */
   "packets",

@@ -87,13 +87,17 @@ export class SharedStream implements ByteSource {
     return this.#bytes.subarray(at, Math.min(at + free, SHARED_STREAM_SIZE));
   }
 
-  /** Waits until {@linkcode SharedStream.room} is not empty. */
-  async waitForRoom(): Promise<void> {
-    while (this.room().length === 0) {
+  /**
+   * Waits until {@linkcode SharedStream.room} is not empty.
+   * @returns `false` if the stream was abandoned: nobody will consume what would be put in.
+   */
+  async waitForRoom(): Promise<boolean> {
+    while (this.end === StreamEnd.OPEN) {
       const seen = Atomics.load(this.#control, Word.BELL);
-      if (this.room().length > 0) return;
-      await this.#changed(seen);
+      if (this.room().length > 0) return true;
+      if (this.end === StreamEnd.OPEN) await this.#changed(seen);
     }
+    return false;
   }
 
   /** Says that `count` bytes of the room were filled. */
@@ -108,7 +112,7 @@ export class SharedStream implements ByteSource {
     this.#ring();
   }
 
-  /** Says that the filling worker is gone, if it did not say so itself. */
+  /** Says, on any thread, that no more bytes will come, unless the stream has ended already. */
   abandon(): void {
     if (this.end === StreamEnd.OPEN) this.finish(StreamEnd.FAILED);
   }

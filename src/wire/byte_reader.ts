@@ -87,7 +87,9 @@ export class ByteReader {
     const offset = this.position;
     const value = await this.be64(what);
     if (value > BigInt(Number.MAX_SAFE_INTEGER)) {
-      throw new StreamFormatError(`${what} of ${value} bytes is absurd`, { place: { offset } });
+      throw new StreamFormatError(`${capitalized(what)} of ${value} bytes is absurd`, {
+        place: { offset },
+      });
     }
     return Number(value);
   }
@@ -101,9 +103,10 @@ export class ByteReader {
    */
   async bytes(count: number, cap: number, what: string): Promise<Uint8Array<ArrayBuffer>> {
     if (count > cap) {
-      throw new StreamFormatError(`${what} of ${count} bytes: at most ${cap} are allowed`, {
-        place: { offset: this.position },
-      });
+      throw new StreamFormatError(
+        `${capitalized(what)} of ${count} bytes: at most ${cap} are allowed`,
+        { place: { offset: this.position } },
+      );
     }
     const bytes = new Uint8Array(count);
     await this.readInto(bytes, what);
@@ -164,6 +167,11 @@ export function decodeText(bytes: Uint8Array, what: string, offset: number): str
   try {
     return utf8.decode(bytes);
   } catch (cause) {
-    throw new StreamFormatError(`${what} is not text`, { place: { offset }, cause });
+    throw new StreamFormatError(`${capitalized(what)} is not text`, { place: { offset }, cause });
   }
+}
+
+/** As the beginning of a sentence. */
+function capitalized(what: string): string {
+  return what.charAt(0).toUpperCase() + what.slice(1);
 }

@@ -60,8 +60,8 @@ const pageBits = (bits: string) =>
 const REFUSED: readonly (readonly [string, string, number])[] = [
   ["01", "Configuration section missing: found 0x01, not 0x07", 0],
   ["00", "found 0x00", 0],
-  ["07 ffffffff", "the machine's name of 4294967295 bytes", 5],
-  ["07 00001001", "the machine's name of 4097 bytes", 5],
+  ["07 ffffffff", "The machine's name of 4294967295 bytes", 5],
+  ["07 00001001", "The machine's name of 4097 bytes", 5],
   ["07 00000002 c328", "The machine's name is not text", 0],
   [`${NONE} 05 04 ${text("nope")} 00000001`, 'Unknown configuration subsection "nope"', 9],
   [`${NONE} 05 00 00000001`, 'Unknown configuration subsection ""', 9],

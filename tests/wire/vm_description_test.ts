@@ -33,5 +33,5 @@ Deno.test("readVmDescription() does without one, and leaves what is there instea
 
 Deno.test("readVmDescription() refuses a length above its cap", async () => {
   const hex = written((writer) => writer.u8(6).be32(VM_DESCRIPTION_MAX + 1));
-  await assertRefuses(hex, readVmDescription, StreamFormatError, "the description of", 5);
+  await assertRefuses(hex, readVmDescription, StreamFormatError, "The description of", 5);
 });

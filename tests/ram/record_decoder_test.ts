@@ -1,79 +1,12 @@
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { IncompatibleError, StreamFormatError } from "../../src/errors.ts";
 import { GuestRam } from "../../src/machine/guest_ram.ts";
 import { RecordDecoder } from "../../src/ram/record_decoder.ts";
 import { RecordEncoder } from "../../src/ram/record_encoder.ts";
-import { readBlockList, writeBlockList } from "../../src/ram/block_list.ts";
 import { SHARED_STREAM_SIZE, SharedStream } from "../../src/threads/shared_stream.ts";
-import { ByteReader } from "../../src/wire/byte_reader.ts";
 import { ByteWriter } from "../../src/wire/byte_writer.ts";
-
-const SPECS = [
-  { name: "low", length: 5 * 4096 },
-  { name: "pc.ram", length: 200 * 4096 },
-  { name: "/rom@etc/acpi/tables", length: 32 * 4096 },
-];
-
-/** RAM whose every third page is zero and every other one tells its block and number. */
-function patternedRam(packed: boolean): GuestRam {
-  const ram = GuestRam.create(SPECS, { packed });
-  for (const block of ram.blocks) {
-    for (let page = 0; page < block.pageCount; page++) {
-      if (page % 3 === 0) continue;
-      const bytes = block.view(page * 4096, 4096);
-      for (let i = 0; i < 4096; i++) bytes[i] = (i * 7 + page * 13 + block.index * 31) & 0xff;
-      block.untouched.delete(page);
-    }
-    block.dirty.fill(0, block.pageCount, true);
-  }
-  return ram;
-}
-
-function encodeAll(ram: GuestRam, order?: number[]): Uint8Array {
-  const pages = Math.ceil((1 << 21) / 65536);
-  const io = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
-  const encoder = new RecordEncoder(ram, io, { detectZero: true });
-  let at = 4096;
-  for (const index of order ?? ram.blocks.map((block) => block.index)) {
-    const block = ram.blocks[index]!;
-    for (let page = 0; page < block.pageCount; page += 50) {
-      at = encoder.encodeRun(block, page, Math.min(50, block.pageCount - page), at);
-    }
-  }
-  assertEquals(encoder.normalPages + encoder.zeroPages, 237);
-  return new Uint8Array(io.buffer).slice(4096, at);
-}
-
-/** Puts bytes into the stream in pieces and lets the decoder run after each. */
-function decodeAll(
-  ram: GuestRam,
-  bytes: Uint8Array,
-  pieces: number,
-  stream = SharedStream.create(),
-) {
-  const decoder = new RecordDecoder(ram, stream);
-  for (let at = 0; at < bytes.length;) {
-    const piece = bytes.subarray(at, Math.min(at + pieces, bytes.length));
-    const room = stream.room();
-    const count = Math.min(piece.length, room.length);
-    room.set(piece.subarray(0, count));
-    stream.filled(count);
-    assertEquals(decoder.advance(), "more");
-    at += count;
-  }
-  assertEquals(stream.available, 0);
-  return decoder;
-}
-
-function assertSameRam(actual: GuestRam, expected: GuestRam) {
-  for (const block of expected.blocks) {
-    const other = actual.blocks[block.index]!;
-    assertEquals(
-      new Uint8Array(other.view(0, other.length)),
-      new Uint8Array(block.view(0, block.length)),
-    );
-  }
-}
+import { decodeAll } from "./fixtures/decode_all.ts";
+import { assertSameRam, encodeAll, patternedRam, SPECS } from "./fixtures/patterned_ram.ts";
 
 for (const packed of [false, true]) {
   Deno.test(`RecordEncoder and RecordDecoder agree at any split (packed: ${packed})`, () => {
@@ -169,38 +102,4 @@ Deno.test("RecordDecoder refuses an offset outside after a run of good pages", (
   stream.filled(bytes.length);
   assertThrows(() => new RecordDecoder(ram, stream).advance(), StreamFormatError, "0x5000");
   assertEquals(ram.blocks.map((block) => block.received.count()), [5, 0, 0]);
-});
-
-Deno.test("readBlockList() reads what writeBlockList() wrote", async () => {
-  const writer = new ByteWriter();
-  writeBlockList(writer, SPECS);
-  const reader = ByteReader.of(writer.take());
-  const header = await reader.size64("header");
-  assertEquals(header, 237 * 4096 + 4);
-  assertEquals(await readBlockList(reader, header - 4, { pageSize: 4096 }), SPECS);
-});
-
-Deno.test("readBlockList() refuses lists that lie", async () => {
-  const list = (...blocks: [string, number | bigint][]) => {
-    const writer = new ByteWriter();
-    for (const [name, length] of blocks) writer.countedString(name).be64(length);
-    return ByteReader.of(writer.take());
-  };
-  const refuse = (total: number, reader: ByteReader, message: string) =>
-    assertRejects(
-      () => readBlockList(reader, total, { pageSize: 4096 }),
-      StreamFormatError,
-      message,
-    );
-  await refuse(4096, list(["a", 8192]), "only 4096");
-  await refuse(8192, list(["a", 4096], ["a", 4096]), "twice");
-  await refuse(4096, list(["", 4096]), "without a name");
-  await refuse(100, list(["a", 100]), "whole pages");
-  await refuse(4096, list(["a", 2n ** 63n]), "absurd");
-  await refuse(2 ** 50, list(["a", 4096]), "at most");
-  await refuse(
-    2 ** 30,
-    list(...Array.from({ length: 5000 }, (_, i): [string, number] => [`b${i}`, 0])),
-    "More than 4096",
-  );
 });
