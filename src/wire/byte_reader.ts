@@ -171,7 +171,7 @@ export function decodeText(bytes: Uint8Array, what: string, offset: number): str
   }
 }
 
-/** As the beginning of a sentence. */
+/** As the beginning of a sentence; a path such as `players.names[1]` stays as it is. */
 function capitalized(what: string): string {
-  return what.charAt(0).toUpperCase() + what.slice(1);
+  return /^\w+(\s|$)/.test(what) ? what.charAt(0).toUpperCase() + what.slice(1) : what;
 }

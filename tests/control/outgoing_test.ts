@@ -189,8 +189,8 @@ for (const moment of ["setup", "active", "pre-switchover"]) {
         ? "setup active STOP pre-switchover cancelling RESUME cancelled"
         : `setup ${moment === "active" ? "active " : ""}cancelling cancelled`,
     );
-    // One that was cancelled before it connected never came.
-    incoming.cancel();
+    // One that was cancelled before it connected never came; others have failed the destination, or will.
+    if (moment === "setup") incoming.cancel();
     await assertRejects(() => incoming.completed, MigrationError);
     assert(pair.source.running);
 

@@ -184,10 +184,16 @@ async function hear(conn: Deno.Conn, onCount: (count: number) => void): Promise<
 
 /** Descriptors of this process, to see that none is left behind. */
 export function openDescriptors(): number {
-  return [...Deno.readDirSync("/proc/self/fd")].length;
+  return entriesOf(`/proc/${Deno.pid}/fd`);
 }
 
 /** Threads of this process. */
 export function threads(): number {
-  return [...Deno.readDirSync("/proc/self/task")].length;
+  return entriesOf(`/proc/${Deno.pid}/task`);
+}
+
+/** Another program looks: Deno itself reads in /proc only with every permission there is. */
+function entriesOf(folder: string): number {
+  const { stdout } = new Deno.Command("ls", { args: [folder] }).outputSync();
+  return new TextDecoder().decode(stdout).split("\n").length - 1;
 }
