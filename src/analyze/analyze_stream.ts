@@ -68,13 +68,13 @@ function readHeader(input: StreamInput): void {
   if (magic === MULTIFD_MAGIC) {
     throw new StreamFormatError("This is a multifd channel, not the main channel", {
       place: { offset },
-      advice: "Give what went over the main channel",
+      advice: "Give the main channel, from its first byte on",
     });
   }
   if (magic !== STREAM_MAGIC) {
     throw new StreamFormatError(
       `Not a migration stream: it begins with 0x${magic.toString(16).padStart(8, "0")}, not "QEVM"`,
-      { place: { offset } },
+      { place: { offset }, advice: "Give the main channel, from its first byte on" },
     );
   }
   const version = input.be32("the stream's version");

@@ -8,7 +8,6 @@ import { Buffer } from "node:buffer";
 import type { Analysis, WalkedSection } from "./analysis.ts";
 import { deviceKey } from "./description.ts";
 import { type DeviceDifference, type Difference, pairs } from "./difference.ts";
-import { integerText } from "./json_writer.ts";
 import { StateInteger, type StateStruct, type StateValue } from "./state_value.ts";
 
 /** Fields that are listed of one device. */
@@ -88,7 +87,7 @@ class Findings {
 function shown(value: StateValue | undefined): string | undefined {
   if (value === undefined) return undefined;
   if (value === null) return "nullptr";
-  if (value instanceof StateInteger) return integerText(value);
+  if (value instanceof StateInteger) return value.text;
   if (value instanceof Uint8Array) return value.toHex().replace(/..(?=.)/g, "$& ");
   if (value instanceof Map) return `a structure of ${value.size} fields`;
   if (Array.isArray(value)) return `a list of ${value.length} elements`;

@@ -14,6 +14,8 @@ import { StateInteger, type StateStruct, type StateValue } from "./state_value.t
 export const DEVICE_SIZE_MAX = 256 * 1024 * 1024;
 /** QEMU's largest devices have some ten thousand values. */
 const VALUES_MAX = 4 * 1024 * 1024;
+/** Values that take no byte of the stream: nothing else bounds them. */
+const EMPTY_VALUES_MAX = 65_536;
 /** The widest integer that is printed as a number, in bytes. */
 const INTEGER_SIZE_MAX = 16;
 
@@ -49,6 +51,7 @@ export function decodeState(
 class Decoder {
   readonly #start: number;
   #values = 0;
+  #emptyValues = 0;
 
   constructor(private readonly input: StreamInput) {
     this.#start = input.position;
@@ -60,14 +63,13 @@ class Decoder {
       // A run of no elements has one for QEMU's script; QEMU writes none.
       const length = Math.max(1, field.arrayLength ?? 1);
       for (let i = 0; i < length; i++) {
-        if (++this.#values > VALUES_MAX) {
-          this.#refuse(`${where} is described with too many values: ${VALUES_MAX} are allowed`);
-        }
+        const start = this.input.position;
         if (field.struct) {
           const struct: StateStruct = new Map();
           add(into, field.name, struct);
           this.struct(field.struct, struct, length > 1 ? `${where}[${i}].` : `${where}.`);
         } else add(into, field.name, this.#field(field, where));
+        this.#count(this.input.position === start, where);
       }
     }
     for (const subsection of subsections) {
@@ -85,6 +87,12 @@ class Decoder {
       into.set(name, struct);
       this.struct(subsection, struct, `${name}.`);
     }
+  }
+
+  #count(empty: boolean, where: string): void {
+    if (empty) this.#emptyValues++;
+    if (++this.#values <= VALUES_MAX && this.#emptyValues <= EMPTY_VALUES_MAX) return;
+    this.#refuse(`${where} is described with too many values`);
   }
 
   #field({ type, size }: DescribedField, where: string): StateValue {

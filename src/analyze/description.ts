@@ -82,13 +82,13 @@ export function parseDescription(text: Uint8Array, offset: number): Description 
     const repeated: string[] = [];
     for (const [i, each] of list.entries()) {
       const device = object(each, `devices[${i}]`);
-      const where = `device ${JSON.stringify(device["name"])}`;
+      const where = `of device ${JSON.stringify(device["name"])}`;
       const key = deviceKey(
         string(device["name"], `the name of devices[${i}]`),
-        count(device["instance_id"], `the instance of ${where}`),
+        count(device["instance_id"], `the instance ${where}`),
       );
       if (devices.has(key)) repeated.push(key);
-      devices.set(key, stateOf(device, where, 0));
+      devices.set(key, stateOf(device, { device: where, path: "", depth: 0 }));
     }
     return {
       offset,
@@ -97,7 +97,9 @@ export function parseDescription(text: Uint8Array, offset: number): Description 
       pageSize: top["page_size"] === undefined ? undefined : pageSizeOf(top["page_size"]),
       configuration: top["configuration"] === undefined
         ? undefined
-        : stateOf(object(top["configuration"], "configuration"), "configuration", 0),
+        : stateOf(object(top["configuration"], "configuration"), {
+          ...{ device: "of the configuration", path: "", depth: 0 },
+        }),
       devices,
       deviceCount: list.length,
       repeated,
@@ -127,31 +129,40 @@ function checkDepth(text: Uint8Array, offset: number): void {
   }
 }
 
-function stateOf(members: Members, where: string, depth: number): DescribedState {
+/** Where in a description something stands. */
+interface Where {
+  /** `of device "…"`. */
+  readonly device: string;
+  /** Fields and subsections on the way, each with a dot behind it. */
+  readonly path: string;
+  readonly depth: number;
+}
+
+function stateOf(members: Members, where: Where): DescribedState {
+  const { device, path, depth } = where;
   if (depth > DEPTH_MAX) {
-    throw new StreamFormatError(`Descriptions nest more than ${DEPTH_MAX} deep in ${where}`);
+    throw new StreamFormatError(`The descriptions ${device} nest more than ${DEPTH_MAX} deep`);
   }
-  if (members["fields"] === undefined) throw new StreamFormatError(`${where} has no fields`);
-  const fields = array(members["fields"], `the fields of ${where}`);
+  const whole = path === "" ? device : `${path.slice(0, -1)} ${device}`;
+  const fields = array(members["fields"], `the list of fields ${whole}`);
   const subsections = members["subsections"] === undefined
     ? []
-    : array(members["subsections"], `the subsections of ${where}`);
+    : array(members["subsections"], `the list of subsections ${whole}`);
   return {
-    fields: fields.map((field, i) =>
-      fieldOf(object(field, `field ${i} of ${where}`), where, depth)
-    ),
-    subsections: subsections.map((each, i) => {
-      const subsection = object(each, `subsection ${i} of ${where}`);
-      const name = string(subsection["vmsd_name"], `the name of subsection ${i} of ${where}`);
-      return { name, ...stateOf(subsection, `subsection ${name} of ${where}`, depth + 1) };
+    fields: fields.map((field) => fieldOf(object(field, `a field ${whole}`), where)),
+    subsections: subsections.map((each) => {
+      const subsection = object(each, `a subsection ${whole}`);
+      const name = string(subsection["vmsd_name"], `the name of a subsection ${whole}`);
+      return { name, ...stateOf(subsection, { device, path: `${name}.`, depth: depth + 1 }) };
     }),
   };
 }
 
-function fieldOf(members: Members, parent: string, depth: number): DescribedField {
-  const name = string(members["name"], `the name of a field of ${parent}`);
-  const where = `field ${name} of ${parent}`;
+function fieldOf(members: Members, { device, path, depth }: Where): DescribedField {
+  const name = string(members["name"], `the name of a field ${device}`);
+  const where = `${path}${name} ${device}`;
   const type = typeof members["type"] === "string" ? members["type"] : "unknown";
+  const inside = { device, path: `${path}${name}.`, depth: depth + 1 };
   return {
     name,
     type,
@@ -160,7 +171,7 @@ function fieldOf(members: Members, parent: string, depth: number): DescribedFiel
       ? undefined
       : count(members["array_len"], `the length of ${where}`),
     struct: type === "struct"
-      ? stateOf(object(members["struct"], `the struct of ${where}`), where, depth + 1)
+      ? stateOf(object(members["struct"], `the structure of ${where}`), inside)
       : undefined,
   };
 }

@@ -94,7 +94,7 @@ export class JsonWriter {
     if (value === null) this.string("nullptr");
     else if (typeof value === "string") this.string(value);
     else if (typeof value === "boolean") this.#text(String(value));
-    else if (value instanceof StateInteger) this.string(integerText(value));
+    else if (value instanceof StateInteger) this.string(value.text);
     else if (value instanceof Uint8Array) this.hex(value);
     else if (Array.isArray(value)) {
       this.open("[");
@@ -161,15 +161,6 @@ export class JsonWriter {
     if (this.#length > 0) this.sink(this.#buffer.subarray(0, this.#length));
     this.#length = 0;
   }
-}
-
-/**
- * An integer as QEMU's script writes it: hexadecimal, as wide as it is in the stream, and with its value
- * if that is negative.
- */
-export function integerText({ value, size }: StateInteger): string {
-  const digits = BigInt.asUintN(8 * size, value).toString(16).padStart(2 * size, "0");
-  return value < 0n ? `0x${digits} (${value})` : `0x${digits}`;
 }
 
 function quoted(text: string): string {

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { type ReadableBytes, SyncFile, temporaryFile } from "../transport/sync_file.ts";
+import { type ReadableBytes, type SyncFile, temporaryFile } from "../transport/sync_file.ts";
 
 /** How much is copied in one go, in bytes. */
 const COPY_SIZE = 256 * 1024;

@@ -11,6 +11,16 @@ export class StateInteger {
    * @param size Bytes it takes in the stream.
    */
   constructor(readonly value: bigint, readonly size: number) {}
+
+  /**
+   * As QEMU's script writes it: hexadecimal, as wide as it is in the stream, and with its value if that is
+   * negative.
+   */
+  get text(): string {
+    const { value, size } = this;
+    const digits = BigInt.asUintN(8 * size, value).toString(16).padStart(2 * size, "0");
+    return value < 0n ? `0x${digits} (${value})` : `0x${digits}`;
+  }
 }
 
 /** Fields and subsections by their names, in the order of the stream. */

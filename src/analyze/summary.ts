@@ -179,6 +179,9 @@ function oddities(analysis: Analysis): string[] {
       `Pages went over multifd channels, which are not here (${ram.multifdFlushes} synchronizations).`,
     );
   }
+  if (ram && ram.blocks.length > 0 && ram.blocks.every(({ sent }) => sent === 0)) {
+    odd.push("No page is here: they went over other channels, or stayed where they are.");
+  }
   if (analysis.trailing) {
     odd.push(`${analysis.trailing.size} bytes follow the stream and belong to nothing.`);
   }

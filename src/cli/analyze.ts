@@ -156,7 +156,9 @@ function analyzeOne(image: string, given: AnalyzeArguments): number {
     writeState(writer, analysis, memory ? pages : undefined);
     writer.end();
   } else if (given.json) printJson(summarize(analysis));
-  else stdout(new TextEncoder().encode(summaryText(analysis)));
+  else if (analysis.configuration || analysis.elements.length > 0) {
+    stdout(new TextEncoder().encode(summaryText(analysis)));
+  }
   return failed(analysis);
 }
 
