@@ -50,8 +50,8 @@ export class MigrationControl {
   #parameters: Parameters = defaultParameters();
   #outgoing: OutgoingMigration | undefined;
   #incoming: IncomingMigration | undefined;
-  /** Whether a source is being asked for. */
-  #preparing = false;
+  /** What is not over yet: migrations, and the question for what is to be migrated. */
+  readonly #underWay = new Set<Promise<unknown>>();
   #listeners: ((event: MigrationEvent) => void)[] = [];
 
   /** @param options What there is to migrate. */
@@ -129,19 +129,16 @@ export class MigrationControl {
     this.#refuseWhileRunning();
     const { source, transport, spares } = this.options;
     if (!source) throw new StateError("There is no machine here to migrate");
-    this.#preparing = true;
-    try {
-      const machine = await source();
-      return this.#outgoing = new OutgoingMigration(machine, {
-        uri,
-        ...settings,
-        ...transport && { transport },
-        ...spares && { spares },
-        onEvent: (event) => this.#emit(event),
-      });
-    } finally {
-      this.#preparing = false;
-    }
+    const machine = await this.#follow(Promise.try(source));
+    const outgoing = new OutgoingMigration(machine, {
+      uri,
+      ...settings,
+      ...transport && { transport },
+      ...spares && { spares },
+      onEvent: (event) => this.#emit(event),
+    });
+    this.#follow(outgoing.completed);
+    return this.#outgoing = outgoing;
   }
 
   /**
@@ -157,12 +154,14 @@ export class MigrationControl {
     this.#refuseWhileRunning();
     const { target, transport } = this.options;
     if (!target) throw new StateError("There is no place here for a machine");
-    return this.#incoming = new IncomingMigration(target(), {
+    const incoming = new IncomingMigration(target(), {
       uri,
       ...settings,
       ...transport && { transport },
       onEvent: (event) => this.#emit(event),
     });
+    this.#follow(incoming.completed);
+    return this.#incoming = incoming;
   }
 
   /**
@@ -191,8 +190,14 @@ export class MigrationControl {
   }
 
   #refuseWhileRunning(): void {
-    const running = [this.#outgoing, this.#incoming].some((each) => each && isRunning(each.status));
-    if (running || this.#preparing) throw new StateError("There's a migration process in progress");
+    if (this.#underWay.size > 0) throw new StateError("There's a migration process in progress");
+  }
+
+  #follow<T>(ending: Promise<T>): Promise<T> {
+    this.#underWay.add(ending);
+    const over = () => void this.#underWay.delete(ending);
+    ending.then(over, over);
+    return ending;
   }
 
   #emit(event: MigrationEvent): void {
