@@ -32,6 +32,8 @@ Deno.test("Machine.migrate() moves a machine; for await looks at it until the en
   await there.migrate(await uriOf(back)).completed;
   await back.completed;
   assert(here.running);
+  await here.stop();
+  assertEquals(await verifyRam(here), undefined);
 });
 
 Deno.test("Machine.migrate() is cancelled by its signal, at any moment; the machine runs on", async () => {
