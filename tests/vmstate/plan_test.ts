@@ -9,7 +9,7 @@ import {
 } from "../../src/vmstate/plan.ts";
 import { uint8 } from "../../src/vmstate/scalars.ts";
 import { at } from "../../src/vmstate/unbound.ts";
-import { vmstate } from "../../src/vmstate/vmstate.ts";
+import { vmstateOf } from "../../src/vmstate/vmstate.ts";
 
 Deno.test("fieldExists() goes by the version, unless a predicate is there: it alone decides", () => {
   const exists = (state: { on: boolean }, version: number) => state.on && version > 1;
@@ -25,7 +25,7 @@ Deno.test("ownerOf() and keyOf() say where a value is that is not in the state i
     size: number;
     door: { open: number };
   }
-  const { fields: [size, open] } = vmstate("room", {
+  const { fields: [size, open] } = vmstateOf<Room>("room", {
     fields: { size: uint8(), $open: at((room: Room) => room.door, "open", uint8()) },
   }).plan;
   const room = { size: 1, door: { open: 2 } };
