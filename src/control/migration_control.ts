@@ -1,0 +1,201 @@
+/**
+ * One machine's migrations: its settings, the migration that leaves and the one that arrives, and what
+ * may be asked of them when. It is what the command line, QMP and `mod.ts` have in common (wire-format
+ * §11.3; QEMU `migration/migration.c`, the `qmp_*` functions).
+ *
+ * @module
+ */
+import { StateError } from "../errors.ts";
+import type { SpareWorkers } from "../threads/spare_workers.ts";
+import type { TransportOptions } from "../transport/options.ts";
+import { type MigrationUri, parseUri } from "../transport/uri.ts";
+import { type Capabilities, changeCapabilities, defaultCapabilities } from "./capabilities.ts";
+import { IncomingMigration } from "./incoming.ts";
+import type { IncomingTarget } from "./incoming_target.ts";
+import type { MigrationEvent, MigrationInfo } from "./migration_info.ts";
+import { isRunning, type MigrationStatus } from "./migration_status.ts";
+import { OutgoingMigration } from "./outgoing.ts";
+import type { OutgoingMachine } from "./outgoing_machine.ts";
+import {
+  changeParameters,
+  defaultParameters,
+  type ParameterChanges,
+  type Parameters,
+} from "./parameters.ts";
+
+/** Some capabilities, by QMP's names. */
+export type CapabilityChanges = Readonly<Partial<Record<string, boolean>>>;
+
+/** What there is to migrate. */
+export interface MigrationControlOptions {
+  /** Gives the machine that leaves; without it nothing can. Asked anew for each migration. */
+  readonly source?: () => OutgoingMachine | Promise<OutgoingMachine>;
+  /** Gives the place for a machine that arrives; without it none can. Asked anew for each migration. */
+  readonly target?: () => IncomingTarget;
+  /** How sockets are opened. */
+  readonly transport?: Pick<TransportOptions, "handOff" | "vsock">;
+  /** Threads in reserve; they stay the caller's. */
+  readonly spares?: SpareWorkers;
+}
+
+/** Settings of one migration, over those of its control. */
+export interface MigrateOptions {
+  readonly capabilities?: CapabilityChanges;
+  readonly parameters?: ParameterChanges;
+}
+
+/** The settings and migrations of one machine. */
+export class MigrationControl {
+  #capabilities: Capabilities = defaultCapabilities();
+  #parameters: Parameters = defaultParameters();
+  #outgoing: OutgoingMigration | undefined;
+  #incoming: IncomingMigration | undefined;
+  /** Whether a source is being asked for. */
+  #preparing = false;
+  #listeners: ((event: MigrationEvent) => void)[] = [];
+
+  /** @param options What there is to migrate. */
+  constructor(private readonly options: MigrationControlOptions) {}
+
+  /** All capabilities. */
+  get capabilities(): Capabilities {
+    return this.#capabilities;
+  }
+
+  /** All parameters. */
+  get parameters(): Parameters {
+    return this.#parameters;
+  }
+
+  /** The last migration that left, if there was one. */
+  get outgoing(): OutgoingMigration | undefined {
+    return this.#outgoing;
+  }
+
+  /** The last migration that arrived, if there was one. */
+  get incoming(): IncomingMigration | undefined {
+    return this.#incoming;
+  }
+
+  /** What the migration is doing: the one that leaves, if there was one, and else the one that arrives. */
+  get status(): MigrationStatus {
+    return this.#outgoing?.status ?? this.#incoming?.status ?? "none";
+  }
+
+  /**
+   * Changes capabilities.
+   * @throws {StateError} While a migration runs.
+   * @throws {SettingError} If the result is not allowed; then none is changed.
+   */
+  setCapabilities(changes: CapabilityChanges): void {
+    this.#refuseWhileRunning();
+    this.#capabilities = changeCapabilities(this.#capabilities, changes);
+  }
+
+  /**
+   * Changes parameters; what a running migration allows changes at once.
+   * @throws {SettingError} If one is not allowed; then none is changed.
+   */
+  setParameters(changes: ParameterChanges): void {
+    this.#parameters = changeParameters(this.#parameters, changes);
+    this.#outgoing?.setParameters(this.#parameters);
+  }
+
+  /** Adds a listener of the events QMP emits; it must not throw. @returns Removes it. */
+  onEvent(listener: (event: MigrationEvent) => void): () => void {
+    this.#listeners.push(listener);
+    return () => this.#listeners = this.#listeners.filter((each) => each !== listener);
+  }
+
+  /** The object that `query-migrate` returns: the arriving side's first, over it the leaving side's. */
+  info(): MigrationInfo {
+    return { ...this.#incoming?.info(), ...this.#outgoing?.info() };
+  }
+
+  /**
+   * Begins to move the machine away.
+   * @param to Where to.
+   * @param options Settings for this migration only.
+   * @returns When it has begun; what becomes of it is said by its `completed`.
+   * @throws {StateError} If there is nothing to move, or a migration runs.
+   * @throws {UsageError | SettingError} If the address or a setting is not understood.
+   */
+  async migrate(
+    to: string | MigrationUri,
+    options: MigrateOptions = {},
+  ): Promise<OutgoingMigration> {
+    const uri = typeof to === "string" ? parseUri(to) : to;
+    const settings = this.#settings(options);
+    this.#refuseWhileRunning();
+    const { source, transport, spares } = this.options;
+    if (!source) throw new StateError("There is no machine here to migrate");
+    this.#preparing = true;
+    try {
+      const machine = await source();
+      return this.#outgoing = new OutgoingMigration(machine, {
+        uri,
+        ...settings,
+        ...transport && { transport },
+        ...spares && { spares },
+        onEvent: (event) => this.#emit(event),
+      });
+    } finally {
+      this.#preparing = false;
+    }
+  }
+
+  /**
+   * Begins to wait for a machine.
+   * @param from Where to listen.
+   * @param options Settings for this migration only.
+   * @throws {StateError} If there is no place for one, or a migration runs.
+   * @throws {UsageError | SettingError} If the address or a setting is not understood.
+   */
+  migrateIncoming(from: string | MigrationUri, options: MigrateOptions = {}): IncomingMigration {
+    const uri = typeof from === "string" ? parseUri(from) : from;
+    const settings = this.#settings(options);
+    this.#refuseWhileRunning();
+    const { target, transport } = this.options;
+    if (!target) throw new StateError("There is no place here for a machine");
+    return this.#incoming = new IncomingMigration(target(), {
+      uri,
+      ...settings,
+      ...transport && { transport },
+      onEvent: (event) => this.#emit(event),
+    });
+  }
+
+  /**
+   * Gives up the migration that runs; the source's machine stays where it is.
+   * @throws {StateError} If it is too late.
+   */
+  cancel(): void {
+    if (this.#outgoing && isRunning(this.#outgoing.status)) this.#outgoing.cancel();
+    else if (this.#incoming && isRunning(this.#incoming.status)) this.#incoming.cancel();
+  }
+
+  /**
+   * Goes on after `pause-before-switchover`.
+   * @throws {StateError} Unless a migration waits there.
+   */
+  continue(): void {
+    if (!this.#outgoing) throw new StateError("No migration waits before its switchover");
+    this.#outgoing.continue();
+  }
+
+  #settings(options: MigrateOptions): { capabilities: Capabilities; parameters: Parameters } {
+    return {
+      capabilities: changeCapabilities(this.#capabilities, options.capabilities ?? {}),
+      parameters: changeParameters(this.#parameters, options.parameters ?? {}),
+    };
+  }
+
+  #refuseWhileRunning(): void {
+    const running = [this.#outgoing, this.#incoming].some((each) => each && isRunning(each.status));
+    if (running || this.#preparing) throw new StateError("There's a migration process in progress");
+  }
+
+  #emit(event: MigrationEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+}
