@@ -20,6 +20,7 @@ import { MULTIFD_SEND } from "../../src/multifd/multifd_sender.ts";
 import { SpareWorkers } from "../../src/threads/spare_workers.ts";
 import { formatUri } from "../../src/transport/uri.ts";
 import { Pair, settings } from "../control/fixtures/pair.ts";
+import { until } from "../machine/fixtures/until.ts";
 import { openSockets } from "../multifd/fixtures/connections.ts";
 import { introduction } from "../multifd/fixtures/packets.ts";
 import { withPatience } from "../support/event_log.ts";
@@ -51,6 +52,7 @@ interface Failures {
 async function fails(attack: Attack): Promise<Failures> {
   const socketsBefore = openSockets();
   await using pair = await Pair.create({ blocks: { ram: 2048 }, vcpus: ["beat,rate=4M"] });
+  const threadsBefore = workerThreads();
   const parameters = { "multifd-channels": 2, ...attack.parameters };
   const incoming = pair.receive({
     ...settings({ multifd: true }, { ...parameters, ...attack.there }),
@@ -75,9 +77,9 @@ async function fails(attack: Attack): Promise<Failures> {
   assert(pair.source.running, "the source's guest runs on");
   assertEquals(pair.destination.running, false);
   const { steps } = pair.source.counters;
-  await withPatience(steppedOn(pair, steps), "the guest to run on");
+  await withPatience(until(() => pair.source.counters.steps > steps), "the guest to run on");
   assertEquals(openSockets(), socketsBefore, "sockets are left");
-  assertEquals(threadsNamed("multifd"), [], "threads are left");
+  await withPatience(until(() => workerThreads() <= threadsBefore), "the threads to be gone");
   return { source, destination };
 }
 
@@ -91,10 +93,17 @@ async function failureOf(migration: Promise<unknown>): Promise<MigrationError> {
   throw new Error("It succeeded");
 }
 
-async function steppedOn(pair: Pair, from: number): Promise<void> {
-  while (pair.source.counters.steps === from) {
-    await new Promise((resolve) => setTimeout(resolve, 1));
+/** How many threads of this process are workers. */
+function workerThreads(): number {
+  let count = 0;
+  for (const { name } of Deno.readDirSync("/proc/self/task")) {
+    try {
+      if (Deno.readTextFileSync(`/proc/self/task/${name}/comm`).startsWith("worker-")) count++;
+    } catch {
+      // It has ended meanwhile.
+    }
   }
+  return count;
 }
 
 const FIELDS = [
@@ -224,10 +233,3 @@ Deno.test("A worker that dies at the source fails both sides, by its channel", a
   assert(source instanceof WorkerFailedError, String(source));
   assert(/^multifd [01]$/.test(source.place.channel ?? ""), source.message);
 });
-
-/** The names of this process's threads that contain a word. */
-function threadsNamed(word: string): string[] {
-  return [...Deno.readDirSync("/proc/self/task")].map(({ name }) =>
-    Deno.readTextFileSync(`/proc/self/task/${name}/comm`).trim()
-  ).filter((name) => name.includes(word));
-}
