@@ -70,6 +70,16 @@ export interface IncomingOptions {
    * @default {30000}
    */
   readonly beginningTimeout?: number;
+  /**
+   * How long a source may take, once one of its channels is there, to open the others; in milliseconds.
+   * @default {10000}
+   */
+  readonly channelsTimeout?: number;
+  /**
+   * How long nothing may pass on multifd channels that are waited for; in milliseconds.
+   * @default {10000}
+   */
+  readonly stallTimeout?: number;
 }
 
 /** One migration from somewhere else to here. */
@@ -177,10 +187,11 @@ export class IncomingMigration implements LoadTarget {
   }
 
   async #accept(): Promise<void> {
-    const { capabilities, parameters, transport } = this.options;
+    const { capabilities, parameters, transport, channelsTimeout, stallTimeout } = this.options;
     const { main: endpoint, multifd: channels } = await acceptChannels(this.#listener!, {
       multifd: capabilities.multifd ? parameters["multifd-channels"] : 0,
       ...this.target.uuid && { uuid: this.target.uuid },
+      ...channelsTimeout !== undefined && { timeoutMs: channelsTimeout },
       signal: this.#abort.signal,
     });
     this.#endpoint = endpoint;
@@ -190,6 +201,7 @@ export class IncomingMigration implements LoadTarget {
         channels,
         parameters,
         handOff: transport?.handOff,
+        stallTimeout,
         spares: this.#spares,
         onRoundEnd: () => this.#provided?.giveBack(),
         onFailure: (error) => this.#trouble.report(error),

@@ -73,6 +73,11 @@ export interface OutgoingOptions {
   readonly transport?: Pick<TransportOptions, "handOff" | "vsock">;
   /** Threads that were started before (`spare_threads.ts`); they stay the caller's. */
   readonly spares?: SpareWorkers;
+  /**
+   * How long a destination may take nothing of what is sent to it; in milliseconds.
+   * @default {10000}
+   */
+  readonly stallTimeout?: number;
 }
 
 /** One migration from here to somewhere else. */
@@ -236,9 +241,11 @@ export class OutgoingMigration {
     this.#statistics.addMultifd(sender?.counters ?? []);
     const { ram, ramSectionId } = this.machine;
     this.#saver = this.#multifd?.saver(stream) ?? new RamSaver(ram, stream, stream, ramSectionId);
-    this.#stallWatch = new StallWatch(() => [stream, ...sender ? [sender] : []], (error) => {
-      this.#trouble.report(error);
-    });
+    this.#stallWatch = new StallWatch(
+      () => [stream, ...sender ? [sender] : []],
+      (error) => this.#trouble.report(error),
+      this.options.stallTimeout,
+    );
   }
 
   async #setUp(): Promise<void> {
