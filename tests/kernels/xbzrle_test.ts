@@ -143,7 +143,8 @@ Deno.test("The XBZRLE decoder survives noise without writing outside the page", 
   const random = numbers(7);
   const { ram, io, decoder } = kernels();
   const all = new Uint8Array(ram.buffer);
-  const outside = () => all.subarray(0, 65536).some((b) => b !== 7) ||
+  const outside = () =>
+    all.subarray(0, 65536).some((b) => b !== 7) ||
     all.subarray(65536 + 4096, 3 * 65536).some((b) => b !== 7);
   all.fill(7);
   let right = 0;
