@@ -22,7 +22,7 @@ export class MachineSource implements OutgoingMachine {
   readonly configuration: Configuration;
   readonly ram: GuestRam;
   readonly blocks: readonly RamBlockEntry[];
-  readonly sendsSwitchoverStart = true;
+  readonly sendsSwitchoverStart: boolean = true;
   readonly dirtyLimit: VcpuDirtyLimit;
   readonly #sections: MachineSections;
   #log: DirtyLogChoice | undefined;
