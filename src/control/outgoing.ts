@@ -50,6 +50,7 @@ import { OutgoingStatistics } from "./outgoing_statistics.ts";
 import type { Parameters } from "./parameters.ts";
 import { RateLimit } from "./rate_limit.ts";
 import { StallWatch } from "./stall_watch.ts";
+import { tlsTransport } from "./tls_options.ts";
 import { Trouble } from "./trouble.ts";
 
 /** How long a connection may take to come about, in milliseconds. */
@@ -187,6 +188,7 @@ export class OutgoingMigration {
     const { uri, capabilities, spares } = this.options;
     const transport = {
       ...this.options.transport,
+      ...await tlsTransport("source", { parameters: this.#parameters, capabilities }),
       signal: this.#abort.signal,
       timeoutMs: CONNECT_TIMEOUT_MS,
     };
