@@ -52,6 +52,7 @@ import { OutgoingXbzrle } from "./outgoing_xbzrle.ts";
 import type { Parameters } from "./parameters.ts";
 import { RateLimit } from "./rate_limit.ts";
 import { StallWatch } from "./stall_watch.ts";
+import { tlsTransport } from "./tls_options.ts";
 import { Trouble } from "./trouble.ts";
 
 /** How long a connection may take to come about, in milliseconds. */
@@ -203,6 +204,7 @@ export class OutgoingMigration {
     const { uri, capabilities, spares } = this.options;
     const transport = {
       ...this.options.transport,
+      ...await tlsTransport("source", { parameters: this.#parameters, capabilities }),
       signal: this.#abort.signal,
       timeoutMs: CONNECT_TIMEOUT_MS,
     };
