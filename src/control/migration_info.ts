@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { SocketAddress } from "../transport/uri_channels.ts";
 import type { ChannelInfo } from "./channel_info.ts";
 import type { MigrationStatus } from "./migration_status.ts";
 
@@ -40,13 +41,6 @@ export interface RamInfo {
   readonly "postcopy-bytes": number;
   readonly "dirty-sync-missed-zero-copy": number;
 }
-
-/** An address as QMP writes it. */
-export type SocketAddress =
-  | { readonly type: "inet"; readonly host: string; readonly port: string }
-  | { readonly type: "unix"; readonly path: string }
-  | { readonly type: "vsock"; readonly cid: string; readonly port: string }
-  | { readonly type: "fd"; readonly str: string };
 
 /** One side's view of its migration; times in milliseconds. */
 export interface MigrationInfo {

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { RunStateChange } from "../machine/machine.ts";
 import type { QmpTarget } from "./target.ts";
 
 /** An event as QMP writes it. */
@@ -28,22 +29,25 @@ export function qmpEvent(event: string, data?: QmpEvent["data"]): QmpEvent {
  * @returns Ends it.
  */
 export function followEvents(target: QmpTarget, emit: (event: QmpEvent) => void): () => void {
-  const { control, machine } = target;
-  const ends = [
-    control.onEvent((one) => {
-      if ("data" in one) {
-        if (control.capabilities.events) emit(qmpEvent(one.event, one.data));
-      } else if (!machine) { // which says itself that it stops and runs, whoever is the reason
-        emit(qmpEvent(one.event));
-      }
-    }),
-    machine?.onRunState(({ from, to }) => {
-      if (to === "shutdown") {
-        emit(qmpEvent("SHUTDOWN", { guest: true, reason: "guest-shutdown" }));
-      }
-      if (to === "running") emit(qmpEvent("RESUME"));
-      else if (from === "running") emit(qmpEvent("STOP"));
-    }),
-  ];
-  return () => ends.forEach((end) => end?.());
+  const { control } = target;
+  let unfollowMachine: (() => void) | undefined;
+  const followMachine = () => unfollowMachine ??= target.machine?.onRunState(onRunState);
+  const onRunState = ({ from, to }: RunStateChange) => {
+    if (to === "shutdown") emit(qmpEvent("SHUTDOWN", { guest: true, reason: "guest-shutdown" }));
+    if (to === "running") emit(qmpEvent("RESUME"));
+    else if (from === "running") emit(qmpEvent("STOP"));
+  };
+  const unfollowControl = control.onEvent((one) => {
+    if ("data" in one) {
+      if (control.capabilities.events) emit(qmpEvent(one.event, one.data));
+    } else if (!unfollowMachine) { // a machine says this itself, whoever is the reason
+      emit(qmpEvent(one.event));
+    }
+    followMachine(); // one that came with the migration is there by now
+  });
+  followMachine();
+  return () => {
+    unfollowControl();
+    unfollowMachine?.();
+  };
 }

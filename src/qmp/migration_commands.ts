@@ -13,6 +13,7 @@ import { any, boolean, choice, list, optional, string } from "./argument_types.t
 import { type Command, command } from "./command.ts";
 import type { JsonValue } from "./json.ts";
 import { QmpError } from "./qmp_error.ts";
+import { runStateOf } from "./run_state.ts";
 import type { QmpTarget } from "./target.ts";
 
 const DESTINATION = { uri: optional(string), channels: optional(list(any)) };
@@ -23,9 +24,9 @@ export function migrationCommands(target: QmpTarget): Record<string, Command> {
   return {
     "migrate": command(
       { ...DESTINATION, detach: optional(boolean), resume: optional(boolean) },
-      async ({ uri, channels }) => {
-        refuseWithoutRun(target);
-        await control.migrate(addressOf(uri, channels));
+      async ({ uri, channels, resume = false }) => {
+        if (!resume) refuseWhereItIsNot(target);
+        await control.migrate(addressOf(uri, channels), { resume });
         return {};
       },
     ),
@@ -40,7 +41,8 @@ export function migrationCommands(target: QmpTarget): Record<string, Command> {
       },
     ),
     "migrate_cancel": command({}, () => {
-      control.cancel();
+      // As in QEMU, the side that waits is not asked.
+      if (control.outgoing && isRunning(control.outgoing.status)) control.cancel();
       return {};
     }),
     "migrate-continue": command({ state: choice(MIGRATION_STATUSES) }, ({ state }) => {
@@ -67,11 +69,11 @@ function addressOf(
 }
 
 /** A machine that has not arrived, or has left, is not here to be moved. */
-function refuseWithoutRun({ machine }: QmpTarget): void {
-  if (machine?.runState === "inmigrate") {
+function refuseWhereItIsNot(target: QmpTarget): void {
+  if (runStateOf(target) === "inmigrate") {
     throw new StateError("Guest is waiting for an incoming migration");
   }
-  if (machine?.runState === "postmigrate") {
+  if (target.machine?.runState === "postmigrate") {
     throw new StateError("Can't migrate the vm that was paused due to previous migration");
   }
 }

@@ -10,14 +10,12 @@ import type { Listener } from "../transport/listener.ts";
 import { openChannel } from "../transport/open_channel.ts";
 import type { TransportOptions } from "../transport/options.ts";
 import { formatUri, type MigrationUri, parseUri } from "../transport/uri.ts";
-import { type Command, command, type CommandTable } from "./command.ts";
+import type { CommandTable } from "./command.ts";
+import { qmpCommands } from "./commands.ts";
 import { followEvents, type QmpEvent, qmpEvent } from "./events.ts";
 import { JsonSplitter } from "./json_splitter.ts";
-import { machineCommands } from "./machine_commands.ts";
-import { migrationCommands } from "./migration_commands.ts";
 import { Outbox } from "./outbox.ts";
 import { Session } from "./session.ts";
-import { settingsCommands } from "./settings_commands.ts";
 import type { QmpTarget } from "./target.ts";
 import { QMP_VERSION } from "./version.ts";
 
@@ -142,22 +140,4 @@ export async function serveQmp(
     throw new UsageError(`QMP is served on unix:PATH or tcp:HOST:PORT, not ${formatUri(uri)}`);
   }
   return new QmpServer(target, await listen(uri, options.transport));
-}
-
-/**
- * All commands but the negotiation, which is the session's own.
- * @param shutdown Tells clients, and ends the program.
- */
-export function qmpCommands(target: QmpTarget, shutdown: () => void): CommandTable {
-  const table: Map<string, Command> = new Map(Object.entries({
-    ...migrationCommands(target),
-    ...settingsCommands(target.control),
-    ...machineCommands(target, shutdown),
-    "query-version": command({}, () => QMP_VERSION),
-    "query-commands": command(
-      {},
-      () => ["qmp_capabilities", ...table.keys()].map((name) => ({ name })),
-    ),
-  }));
-  return table;
 }
