@@ -142,10 +142,11 @@ function readNumber(token: string): number | bigint {
 }
 
 /**
- * Writes a value in one line of ASCII.
+ * Writes a value in ASCII.
  * @param value Made of what JSON has; members that are `undefined` are left out.
+ * @param indent Puts each member on a line of its own, after this. @default {all in one line}
  */
-export function writeJson(value: unknown): string {
+export function writeJson(value: unknown, indent?: string): string {
   switch (typeof value) {
     case "string":
       return JSON.stringify(value).replace(
@@ -158,13 +159,22 @@ export function writeJson(value: unknown): string {
     case "boolean":
       return String(value);
     case "object":
-      if (value === null) return "null";
-      if (Array.isArray(value)) return `[${value.map(writeJson).join(", ")}]`;
-      return `{${
-        Object.entries(value).filter(([, member]) => member !== undefined)
-          .map(([key, member]) => `${writeJson(key)}: ${writeJson(member)}`).join(", ")
-      }}`;
+      return value === null ? "null" : writeParts(value, indent);
     default:
       throw new TypeError(`JSON has no ${typeof value}`);
   }
+}
+
+function writeParts(value: object, indent: string | undefined): string {
+  const deeper = indent === undefined ? undefined : `${indent}  `;
+  const [open, close, parts] = Array.isArray(value)
+    ? ["[", "]", value.map((element) => writeJson(element, deeper))]
+    : ["{", "}", writeMembers(value, deeper)];
+  if (deeper === undefined || parts.length === 0) return open + parts.join(", ") + close;
+  return `${open}\n${deeper}${parts.join(`,\n${deeper}`)}\n${indent}${close}`;
+}
+
+function writeMembers(value: object, indent: string | undefined): string[] {
+  return Object.entries(value).filter(([, member]) => member !== undefined)
+    .map(([key, member]) => `${writeJson(key)}: ${writeJson(member, indent)}`);
 }

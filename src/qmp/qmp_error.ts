@@ -6,12 +6,15 @@
 import { MigrationError } from "../errors.ts";
 
 /** QMP's error classes; all that is not worth its own is a `GenericError`. */
-export type QmpErrorClass =
-  | "GenericError"
-  | "CommandNotFound"
-  | "DeviceNotActive"
-  | "DeviceNotFound"
-  | "KVMMissingCap";
+export const QMP_ERROR_CLASSES = [
+  "GenericError",
+  "CommandNotFound",
+  "DeviceNotActive",
+  "DeviceNotFound",
+  "KVMMissingCap",
+] as const;
+/** One of {@linkcode QMP_ERROR_CLASSES}. */
+export type QmpErrorClass = typeof QMP_ERROR_CLASSES[number];
 
 /** A refusal, as it goes over the wire. */
 export class QmpError extends Error {
