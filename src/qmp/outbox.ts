@@ -8,7 +8,7 @@ import type { Channel } from "../transport/channel.ts";
 /** So many bytes may wait before an answer waits too. */
 const ROOM = 64 * 1024;
 /** With so many bytes waiting, the client does not read: it is given up. */
-export const BACKLOG_MAX = 4 * 1024 ** 2;
+export const BACKLOG_MAX = 1024 ** 2;
 
 /** A queue of text in front of a connection. */
 export class Outbox {
