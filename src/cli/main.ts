@@ -9,6 +9,7 @@ import { demo } from "./demo.ts";
 import { Output } from "./output.ts";
 import { receive } from "./receive.ts";
 import { send } from "./send.ts";
+import { shell } from "./shell.ts";
 import { USAGE } from "./usage.ts";
 
 /** Commands by their names: each gets what follows its name and returns the exit status. */
@@ -16,6 +17,7 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
   demo: (args) => demo(parseDemo(args)),
   send: (args) => send(parseSend(args)),
   receive: (args) => receive(parseReceive(args)),
+  shell,
 };
 
 /**

@@ -160,6 +160,11 @@ export class IncomingMigration implements LoadTarget {
     this.#trouble.report(new CancelledError("The incoming migration was cancelled"));
   }
 
+  /** Breaks its connections, as a network would. */
+  yank(): void {
+    this.#trouble.report(new ConnectionLostError("The connection was broken by yank"));
+  }
+
   async #run(): Promise<MigrationInfo> {
     try {
       for (const phase of [this.#listen, this.#accept, this.#load]) {

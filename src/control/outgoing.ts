@@ -170,6 +170,11 @@ export class OutgoingMigration {
     this.#trouble.report(new CancelledError("The migration was cancelled"));
   }
 
+  /** Breaks its connections, as a network would. */
+  yank(): void {
+    this.#trouble.report(new ConnectionLostError("The connection was broken by yank"));
+  }
+
   /**
    * Goes on after `pause-before-switchover`.
    * @throws {StateError} Unless it waits there.
