@@ -90,7 +90,7 @@ export class OutgoingStatistics {
     const time = this.#end - (this.#setupEnd ?? this.#start);
     if (time > 0) {
       this.#mbps = this.transferred * 8 / time / 1000;
-      this.#pagesPerSecond = this.#pages / time * 1000;
+      this.#pagesPerSecond = this.pages / time * 1000;
     }
   }
 
@@ -117,13 +117,13 @@ export class OutgoingStatistics {
     const time = now - this.#window.time;
     if (time < (force ? 1 : WINDOW_MS)) return;
     const bytes = this.transferred;
-    const pages = this.#pages;
+    const pages = this.pages;
     const sent = bytes - this.#window.bytes;
-    if (sent === 0) return;
+    const content = (this.#sum("normalPages") + this.#sum("encodedPages")) * this.ram.pageSize;
+    if (sent === 0 && content === this.#contentBefore) return;
     this.#mbps = sent * 8 / time / 1000;
     this.#pagesPerSecond = (pages - this.#window.pages) / time * 1000;
     // Compressed or not: what counts is how many of the pages with content pass.
-    const content = this.#sum("normalPages") * this.ram.pageSize;
     this.#bandwidth = Math.max(sent, content - this.#contentBefore) / time;
     this.#contentBefore = content;
     this.#window = { time: now, bytes, pages };
@@ -176,8 +176,9 @@ export class OutgoingStatistics {
     };
   }
 
-  get #pages(): number {
-    return this.#sum("normalPages") + this.#sum("zeroPages");
+  /** Pages handled, in whatever way they were sent. */
+  get pages(): number {
+    return this.#sum("normalPages") + this.#sum("zeroPages") + this.#sum("encodedPages");
   }
 
   #turnTo(phase: Phase): void {
