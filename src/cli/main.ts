@@ -18,6 +18,8 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
   send: (args) => send(parseSend(args)),
   receive: (args) => receive(parseReceive(args)),
   shell,
+  // What it needs and what moves machines are not loaded for each other.
+  analyze: async (args) => (await import("./analyze.ts")).analyze(args),
 };
 
 /**
