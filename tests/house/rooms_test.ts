@@ -10,7 +10,7 @@ import { importsOf, readSources, roomOf } from "./sources.ts";
 const LEVELS: readonly (readonly string[])[] = [
   ["cli", "qmp"],
   ["control"],
-  ["savevm", "ram", "postcopy", "multifd", "bitmap", "image"],
+  ["savevm", "ram", "postcopy", "multifd", "bitmap", "image", "analyze"],
   ["batch", "dirty", "vmstate"],
   ["machine"],
   ["threads", "transport", "os", "wire", "kernels", "errors"],
