@@ -4,6 +4,7 @@
  * @module
  */
 import { MigrationError, SettingError, UsageError } from "../errors.ts";
+import { analyze } from "./analyze.ts";
 import { parseDemo, parseReceive, parseSend } from "./arguments.ts";
 import { demo } from "./demo.ts";
 import { Output } from "./output.ts";
@@ -17,6 +18,7 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
   demo: (args) => demo(parseDemo(args)),
   send: (args) => send(parseSend(args)),
   receive: (args) => receive(parseReceive(args)),
+  analyze,
   shell,
 };
 
