@@ -20,6 +20,8 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
   receive: (args) => receive(parseReceive(args)),
   analyze,
   shell,
+  // What it needs and what moves machines are not loaded for each other.
+  analyze: async (args) => (await import("./analyze.ts")).analyze(args),
 };
 
 /**
