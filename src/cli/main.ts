@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { MigrationError, UsageError } from "../errors.ts";
+import { MigrationError, SettingError, UsageError } from "../errors.ts";
 import { parseDemo, parseReceive, parseSend } from "./arguments.ts";
 import { demo } from "./demo.ts";
 import { Output } from "./output.ts";
@@ -44,7 +44,7 @@ export async function main(args: readonly string[]): Promise<number> {
   } catch (error) {
     if (!(error instanceof MigrationError)) throw error;
     new Output({ json: false, quiet: false }).failure(error);
-    return error instanceof UsageError || error.name === "SettingError" ? 2 : 1;
+    return error instanceof UsageError || error instanceof SettingError ? 2 : 1;
   }
 }
 

@@ -60,8 +60,8 @@ export class MigrationControl {
   #incoming: IncomingMigration | undefined;
   /** Where the arriving migration can be connected to, while it waits. */
   #listeningAt: MigrationUri | undefined;
-  /** Whether a source is being asked for. */
-  #preparing = false;
+  /** What is not over yet: migrations, and the question for what is to be migrated. */
+  readonly #underWay = new Set<Promise<unknown>>();
   #listeners: ((event: MigrationEvent) => void)[] = [];
 
   /** @param options What there is to migrate. */
@@ -151,21 +151,18 @@ export class MigrationControl {
     if (settings.capabilities.multifd) requireMultiChannel(uri);
     const { source, transport, spares } = this.options;
     if (!source) throw new StateError("There is no machine here to migrate");
-    this.#preparing = true;
-    try {
-      const machine = await source();
-      const [blocker] = machine.blockers;
-      if (blocker !== undefined) throw new StateError(`The machine cannot be moved: ${blocker}`);
-      return this.#outgoing = new OutgoingMigration(machine, {
-        uri,
-        ...settings,
-        ...transport && { transport },
-        ...spares && { spares },
-        onEvent: (event) => this.#emit(event),
-      });
-    } finally {
-      this.#preparing = false;
-    }
+    const machine = await this.#follow(Promise.try(source));
+    const [blocker] = machine.blockers;
+    if (blocker !== undefined) throw new StateError(`The machine cannot be moved: ${blocker}`);
+    const outgoing = new OutgoingMigration(machine, {
+      uri,
+      ...settings,
+      ...transport && { transport },
+      ...spares && { spares },
+      onEvent: (event) => this.#emit(event),
+    });
+    this.#follow(outgoing.completed);
+    return this.#outgoing = outgoing;
   }
 
   /**
@@ -183,14 +180,15 @@ export class MigrationControl {
     const { target, transport } = this.options;
     if (!target) throw new StateError("There is no place here for a machine");
     this.#listeningAt = undefined;
-    const incoming = this.#incoming = new IncomingMigration(target(), {
+    const incoming = new IncomingMigration(target(), {
       uri,
       ...settings,
       ...transport && { transport },
       onEvent: (event) => this.#emit(event),
     });
     incoming.listening.then((uri) => this.#listeningAt = uri).catch(() => {});
-    return incoming;
+    this.#follow(incoming.completed);
+    return this.#incoming = incoming;
   }
 
   /**
@@ -288,9 +286,21 @@ export class MigrationControl {
     };
   }
 
+  /** Waits until nothing is left of a migration that has ended; of one that runs, it does not. */
+  async cleanedUp(): Promise<void> {
+    if ([this.#outgoing, this.#incoming].some((each) => each && isRunning(each.status))) return;
+    await Promise.allSettled(this.#underWay);
+  }
+
   #refuseWhileRunning(): void {
-    const running = [this.#outgoing, this.#incoming].some((each) => each && isRunning(each.status));
-    if (running || this.#preparing) throw new StateError("There's a migration process in progress");
+    if (this.#underWay.size > 0) throw new StateError("There's a migration process in progress");
+  }
+
+  #follow<T>(ending: Promise<T>): Promise<T> {
+    this.#underWay.add(ending);
+    const over = () => void this.#underWay.delete(ending);
+    ending.then(over, over);
+    return ending;
   }
 
   #emit(event: MigrationEvent): void {
