@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { SocketAddress } from "../transport/uri_channels.ts";
 import type { ChannelInfo } from "./channel_info.ts";
 import type { MigrationStatus } from "./migration_status.ts";
 
@@ -58,13 +59,6 @@ export interface XbzrleCacheInfo {
   /** Pages that differed so much that they were sent whole. */
   readonly overflow: number;
 }
-
-/** An address as QMP writes it. */
-export type SocketAddress =
-  | { readonly type: "inet"; readonly host: string; readonly port: string }
-  | { readonly type: "unix"; readonly path: string }
-  | { readonly type: "vsock"; readonly cid: string; readonly port: string }
-  | { readonly type: "fd"; readonly str: string };
 
 /** One side's view of its migration; times in milliseconds. */
 export interface MigrationInfo {

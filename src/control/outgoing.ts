@@ -52,6 +52,7 @@ import { OutgoingXbzrle } from "./outgoing_xbzrle.ts";
 import type { Parameters } from "./parameters.ts";
 import { RateLimit } from "./rate_limit.ts";
 import { StallWatch } from "./stall_watch.ts";
+import { tlsTransport } from "./tls_options.ts";
 import { Trouble } from "./trouble.ts";
 
 /** How long a connection may take to come about, in milliseconds. */
@@ -75,6 +76,11 @@ export interface OutgoingOptions {
   readonly transport?: Pick<TransportOptions, "handOff" | "vsock">;
   /** Threads that were started before (`spare_threads.ts`); they stay the caller's. */
   readonly spares?: SpareWorkers;
+  /**
+   * How long a destination may take nothing of what is sent to it; in milliseconds.
+   * @default {10000}
+   */
+  readonly stallTimeout?: number;
 }
 
 /** One migration from here to somewhere else. */
@@ -164,6 +170,11 @@ export class OutgoingMigration {
     this.#trouble.report(new CancelledError("The migration was cancelled"));
   }
 
+  /** Breaks its connections, as a network would. */
+  yank(): void {
+    this.#trouble.report(new ConnectionLostError("The connection was broken by yank"));
+  }
+
   /**
    * Goes on after `pause-before-switchover`.
    * @throws {StateError} Unless it waits there.
@@ -198,6 +209,7 @@ export class OutgoingMigration {
     const { uri, capabilities, spares } = this.options;
     const transport = {
       ...this.options.transport,
+      ...await tlsTransport("source", { parameters: this.#parameters, capabilities }),
       signal: this.#abort.signal,
       timeoutMs: CONNECT_TIMEOUT_MS,
     };
@@ -248,9 +260,11 @@ export class OutgoingMigration {
     this.#statistics.addMultifd(sender?.counters ?? []);
     const { ram, ramSectionId } = this.machine;
     this.#saver = this.#multifd?.saver(stream) ?? new RamSaver(ram, stream, stream, ramSectionId);
-    this.#stallWatch = new StallWatch(() => [stream, ...sender ? [sender] : []], (error) => {
-      this.#trouble.report(error);
-    });
+    this.#stallWatch = new StallWatch(
+      () => [stream, ...sender ? [sender] : []],
+      (error) => this.#trouble.report(error),
+      this.options.stallTimeout,
+    );
   }
 
   async #setUp(): Promise<void> {
