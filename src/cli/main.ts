@@ -3,12 +3,14 @@
  *
  * @module
  */
-import { MigrationError, UsageError } from "../errors.ts";
+import { MigrationError, SettingError, UsageError } from "../errors.ts";
+import { analyze } from "./analyze.ts";
 import { parseDemo, parseReceive, parseSend } from "./arguments.ts";
 import { demo } from "./demo.ts";
 import { Output } from "./output.ts";
 import { receive } from "./receive.ts";
 import { send } from "./send.ts";
+import { shell } from "./shell.ts";
 import { USAGE } from "./usage.ts";
 
 /** Commands by their names: each gets what follows its name and returns the exit status. */
@@ -16,6 +18,10 @@ const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<num
   demo: (args) => demo(parseDemo(args)),
   send: (args) => send(parseSend(args)),
   receive: (args) => receive(parseReceive(args)),
+  analyze,
+  shell,
+  // What it needs and what moves machines are not loaded for each other.
+  analyze: async (args) => (await import("./analyze.ts")).analyze(args),
 };
 
 /**
@@ -42,7 +48,7 @@ export async function main(args: readonly string[]): Promise<number> {
   } catch (error) {
     if (!(error instanceof MigrationError)) throw error;
     new Output({ json: false, quiet: false }).failure(error);
-    return error instanceof UsageError || error.name === "SettingError" ? 2 : 1;
+    return error instanceof UsageError || error instanceof SettingError ? 2 : 1;
   }
 }
 
