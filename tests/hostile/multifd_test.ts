@@ -193,6 +193,8 @@ for (
 Deno.test("A destination that stops reading fails both sides, and the source names the channel", async () => {
   const { source } = await fails({
     parameters: { "zero-page-detection": "none" },
+    // It must not be the first to lose patience.
+    incoming: { stallTimeout: 3000 },
     between: (tap) => {
       for (const connection of [1, 2]) tap.forward(connection).stallAfter(FIRST_PACKET + 3000);
     },
