@@ -162,6 +162,7 @@ export class TlsChannel implements Channel {
     const said = this.carrier.nextWrite();
     this.socket.end();
     await Promise.race([said, this.#closed.promise, this.#failed.promise]);
+    await this.carrier.idle();
     await this.channel.shutdown();
   }
 
