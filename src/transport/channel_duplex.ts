@@ -77,5 +77,4 @@ export class ChannelDuplex extends Duplex {
       for (const wrote of this.#wrote.splice(0)) wrote();
     }, done);
   }
-
 }

@@ -122,6 +122,45 @@ tlsTest("TlsChannel.close() rejects what is pending, and misuse is refused", asy
   peers.close();
 });
 
+/** What the peer's kernel sees after the last byte: how many more, and whether it was an end. */
+async function afterLast(ca: Authority, farewell: boolean): Promise<[number, number]> {
+  const folder = await goodFolder(ca);
+  const [near, far] = await connectedChannels();
+  const [nearTap, farTap] = await connectedChannels();
+  let passed = 0;
+  const pass = async (from: Channel, to: Channel, count: (bytes: number) => void) => {
+    const buffer = new Uint8Array(4096);
+    for (let got; (got = await from.read(buffer)) > 0;) {
+      count(got);
+      await to.write(buffer.subarray(0, got));
+    }
+    await to.shutdown();
+  };
+  // client — near … far — tap — nearTap … farTap — server
+  const passing = pass(far, nearTap, (bytes) => passed += bytes);
+  const back = pass(nearTap, far, () => {}).catch(() => {});
+  const [client, server] = await Promise.all([
+    TlsChannel.open(near, await loadCredentials({ folder, farewell }, "client", HOST)),
+    TlsChannel.open(farTap, await loadCredentials({ folder }, "server")),
+  ]);
+  await client.write(pattern(10));
+  assertEquals((await readAll(server, 10)).length, 10);
+  const before = passed;
+  await client.shutdown();
+  const end = await server.read(new Uint8Array(1));
+  await passing;
+  for (const each of [client, server, far, nearTap]) each.close();
+  await back;
+  return [passed - before, end];
+}
+
+tlsTest("TlsChannel.shutdown() says farewell where it is told to, and only there", async (ca) => {
+  const [said, end] = await afterLast(ca, true);
+  assertEquals(end, 0);
+  assert(said > 0 && said < 64, `an alert of ${said} bytes`);
+  assertEquals(await afterLast(ca, false), [0, 0]);
+});
+
 tlsTest("TlsChannel.shutdown() is the last that is written", async (ca) => {
   const [ours, peers] = await pair(await goodFolder(ca));
   await Promise.all([ours.shutdown(), ours.shutdown()]);
