@@ -5,21 +5,19 @@
  */
 import { MigrationError, SettingError, UsageError } from "../errors.ts";
 import { parseDemo, parseReceive, parseSend } from "./arguments.ts";
-import { demo } from "./demo.ts";
 import { Output } from "./output.ts";
-import { receive } from "./receive.ts";
-import { send } from "./send.ts";
-import { shell } from "./shell.ts";
 import { USAGE } from "./usage.ts";
 
-/** Commands by their names: each gets what follows its name and returns the exit status. */
+/**
+ * Commands by their names: each gets what follows its name and returns the exit status. What one of them
+ * needs is not loaded for the others.
+ */
 const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = {
-  demo: (args) => demo(parseDemo(args)),
-  send: (args) => send(parseSend(args)),
-  receive: (args) => receive(parseReceive(args)),
-  shell,
-  // What it needs and what moves machines are not loaded for each other.
+  demo: async (args) => (await import("./demo.ts")).demo(parseDemo(args)),
+  send: async (args) => (await import("./send.ts")).send(parseSend(args)),
+  receive: async (args) => (await import("./receive.ts")).receive(parseReceive(args)),
   analyze: async (args) => (await import("./analyze.ts")).analyze(args),
+  shell: async (args) => (await import("./shell.ts")).shell(args),
 };
 
 /**

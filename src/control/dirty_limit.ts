@@ -16,8 +16,6 @@ import { type Counter, THROTTLE_MAX } from "../threads/control_word.ts";
 const MB = 1024 ** 2;
 /** A vCPU runs so long between two sleeps, in microseconds (`machine/vcpu_loop.ts`). */
 const SLICE_US = 10_000;
-/** Less than this is too short to say anything, in milliseconds. */
-const SHORT_MS = 10;
 /** Of what a vCPU may be given back, it is given so much at once: too much would swing. */
 const EASE = 0.5;
 
@@ -51,6 +49,9 @@ interface State {
 export class VcpuDirtyLimit {
   readonly #states: State[];
   readonly #listeners: ((active: boolean) => void)[] = [];
+  /** How long is looked before a share is changed, in milliseconds (`x-vcpu-dirty-limit-period`). */
+  period = 1000;
+  #seen = { dirtied: 0, milliseconds: 0 };
 
   /** @param vcpus All of the machine's. */
   constructor(vcpus: readonly LimitedVcpu[]) {
@@ -108,15 +109,19 @@ export class VcpuDirtyLimit {
   }
 
   /**
-   * The dirty log was read: each vCPU's share of the time is made fit.
+   * The dirty log was read. Once a {@linkcode period} is over each vCPU's share of the time is made fit.
    * @param dirtied What all vCPUs wrote, in bytes.
    * @param milliseconds In how long.
    */
   observe(dirtied: number, milliseconds: number): void {
-    if (milliseconds < SHORT_MS) return;
-    const shares = this.#shares(milliseconds);
+    this.#seen.dirtied += dirtied;
+    this.#seen.milliseconds += milliseconds;
+    const seen = this.#seen;
+    if (seen.milliseconds < this.period) return;
+    this.#seen = { dirtied: 0, milliseconds: 0 };
+    const shares = this.#shares(seen.milliseconds);
     this.#states.forEach((state, index) => {
-      state.rate = dirtied * shares[index]! / MB / milliseconds * 1000;
+      state.rate = seen.dirtied * shares[index]! / MB / seen.milliseconds * 1000;
       if (state.limit !== undefined) this.#adjust(state, state.limit);
     });
   }
@@ -135,9 +140,10 @@ export class VcpuDirtyLimit {
   #adjust(state: State, limit: number): void {
     const runs = (100 - state.throttle) / 100;
     if (state.rate <= limit && state.throttle === 0) return;
-    let wanted = state.rate > 0 ? runs * limit / state.rate : 1;
-    if (wanted > runs) wanted = runs + (Math.min(wanted, 1) - runs) * EASE;
-    const percent = Math.round(100 * (1 - wanted));
+    const wanted = Math.min(1, state.rate > 0 ? runs * limit / state.rate : 1);
+    const percent = wanted < runs
+      ? Math.round(100 * (1 - wanted))
+      : Math.floor(100 * (1 - runs - (wanted - runs) * EASE));
     this.#throttle(state, Math.min(Math.max(percent, 0), THROTTLE_MAX));
   }
 

@@ -71,6 +71,10 @@ export interface MigrationInfo {
   readonly downtime?: number;
   readonly "expected-downtime"?: number;
   readonly "cpu-throttle-percentage"?: number;
+  /** The longest sleep of a vCPU with a dirty limit between two slices of its time, in microseconds. */
+  readonly "dirty-limit-throttle-time-per-round"?: number;
+  /** How long such a slice is, in microseconds. */
+  readonly "dirty-limit-ring-full-time"?: number;
   readonly "xbzrle-cache"?: XbzrleCacheInfo;
   readonly "error-desc"?: string;
   readonly "blocked-reasons"?: readonly string[];

@@ -422,7 +422,8 @@ export class OutgoingMigration {
 
   #synced(dirtied: number): void {
     this.#statistics.synced(dirtied);
-    this.#throttle.synced(dirtied, this.#statistics.transferred, this.#parameters);
+    const bytes = dirtied * this.machine.ram.pageSize;
+    this.#throttle.synced(bytes, this.#statistics.transferred, this.#parameters);
     this.#emit({ event: "MIGRATION_PASS", data: { pass: this.#statistics.syncs } });
   }
 

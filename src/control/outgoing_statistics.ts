@@ -111,11 +111,15 @@ export class OutgoingStatistics {
     return this.#sync.count;
   }
 
-  /** Brings the bandwidth up to date. @param force Even if the window is short. */
+  /**
+   * Brings the bandwidth up to date.
+   * @param force Even if the window is short, as long as there is no other figure: in a few milliseconds
+   * there may be nothing but a header, or a whole slice's burst.
+   */
   measure(force = false): void {
     const now = performance.now();
     const time = now - this.#window.time;
-    if (time < (force ? 1 : WINDOW_MS)) return;
+    if (time < (force && this.#bandwidth === 0 ? 1 : WINDOW_MS)) return;
     const bytes = this.transferred;
     const pages = this.pages;
     const sent = bytes - this.#window.bytes;

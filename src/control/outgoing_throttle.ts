@@ -33,7 +33,11 @@ export class OutgoingThrottle {
    */
   synced(dirtied: number, transferred: number, parameters: Parameters): void {
     const now = performance.now();
-    this.machine.dirtyLimit?.observe(dirtied, now - this.#lastSync);
+    const { dirtyLimit } = this.machine;
+    if (dirtyLimit) {
+      dirtyLimit.period = parameters["x-vcpu-dirty-limit-period"];
+      dirtyLimit.observe(dirtied, now - this.#lastSync);
+    }
     this.#lastSync = now;
     if (!this.#on) return;
     const much = this.#trigger.synced({ now, dirtied, transferred }, parameters);
@@ -42,8 +46,8 @@ export class OutgoingThrottle {
       this.#percentage = nextThrottle(this.#percentage, much, parameters);
       this.machine.throttle?.(this.#percentage);
     } else {
-      this.#limited = this.machine.dirtyLimit !== undefined;
-      this.machine.dirtyLimit?.set(parameters["vcpu-dirty-limit"]);
+      this.#limited = dirtyLimit !== undefined;
+      dirtyLimit?.set(parameters["vcpu-dirty-limit"]);
     }
   }
 
