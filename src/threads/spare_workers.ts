@@ -8,6 +8,7 @@
  */
 import { setImmediate } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
+import type { ToWorker } from "./worker_port.ts";
 
 interface Kind {
   readonly url: URL;
@@ -36,7 +37,7 @@ export class SpareWorkers implements AsyncDisposable {
     this.#starting ??= this.#startAll();
   }
 
-  /** Waits until all are started and have loaded their module. */
+  /** Waits until all are started, have loaded their module and have rehearsed. */
   async ready(): Promise<void> {
     // Threads in reserve keep no process alive, but who waits for them does.
     const waiting = setInterval(() => {}, 60_000);
@@ -91,7 +92,11 @@ export class SpareWorkers implements AsyncDisposable {
     this.#loading.add(loading);
     spares.add(worker);
     // The first message says that the module is loaded; one that cannot be loaded is no reserve.
-    worker.once("message", () => resolve());
+    worker.once("message", () => {
+      const rehearse: ToWorker<never, never> = { kind: "rehearse" };
+      worker.postMessage(rehearse);
+      worker.once("message", () => resolve());
+    });
     const gone = () => {
       spares.delete(worker);
       resolve();

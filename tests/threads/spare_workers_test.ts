@@ -62,3 +62,18 @@ Deno.test("SpareWorkers ends the threads that nobody took, also while they are b
   await spares[Symbol.asyncDispose]();
   assertStrictEquals(spares.take(url), undefined);
 });
+
+Deno.test("SpareWorkers' threads rehearse, and those that are started when they are needed do not", async () => {
+  for (const reserve of [1, 0]) {
+    await using spares = new SpareWorkers();
+    spares.prepare(url, reserve);
+    await spares.ready();
+    const said = Promise.withResolvers<string>();
+    await using worker = await WorkerHandle.start<Start, string, string>({
+      ...{ name: "fixture", url, spares, start: { behaviour: "say whether it has rehearsed" } },
+      onMessage: said.resolve,
+    });
+    assertEquals(await said.promise, reserve === 1 ? "yes" : "no");
+    await worker.ended;
+  }
+});
