@@ -12,8 +12,8 @@ import type { ToWorker } from "./worker_port.ts";
 
 interface Kind {
   readonly url: URL;
-  /** Started and not taken. */
-  readonly spares: Set<Worker>;
+  /** Started and not taken, and what says that nobody needs to wait for it. */
+  readonly spares: Map<Worker, () => void>;
   /** How many are still to be started. */
   missing: number;
 }
@@ -32,7 +32,7 @@ export class SpareWorkers implements AsyncDisposable {
    */
   prepare(url: URL, count: number): void {
     let kind = this.#kinds.get(url.href);
-    if (!kind) this.#kinds.set(url.href, kind = { url, spares: new Set(), missing: 0 });
+    if (!kind) this.#kinds.set(url.href, kind = { url, spares: new Map(), missing: 0 });
     kind.missing = Math.max(kind.missing, count - kind.spares.size);
     this.#starting ??= this.#startAll();
   }
@@ -53,14 +53,16 @@ export class SpareWorkers implements AsyncDisposable {
   take(url: URL): Worker | undefined {
     const kind = this.#kinds.get(url.href);
     if (!kind) return undefined;
-    const [worker] = kind.spares;
-    if (!worker) {
+    const [spare] = kind.spares;
+    if (!spare) {
       // The caller starts one itself.
       kind.missing = Math.max(0, kind.missing - 1);
       return undefined;
     }
+    const [worker, started] = spare;
     kind.spares.delete(worker);
     worker.removeAllListeners();
+    started();
     worker.ref();
     return worker;
   }
@@ -71,7 +73,9 @@ export class SpareWorkers implements AsyncDisposable {
     await this.#starting;
     const kinds = [...this.#kinds.values()];
     this.#kinds.clear();
-    await Promise.all(kinds.flatMap(({ spares }) => [...spares]).map((spare) => spare.terminate()));
+    await Promise.all(
+      kinds.flatMap(({ spares }) => [...spares.keys()]).map((spare) => spare.terminate()),
+    );
   }
 
   async #startAll(): Promise<void> {
@@ -90,7 +94,7 @@ export class SpareWorkers implements AsyncDisposable {
     const { promise, resolve } = Promise.withResolvers<void>();
     const loading = promise.finally(() => this.#loading.delete(loading));
     this.#loading.add(loading);
-    spares.add(worker);
+    spares.set(worker, resolve);
     // The first message says that the module is loaded; one that cannot be loaded is no reserve.
     worker.once("message", () => {
       const rehearse: ToWorker<never, never> = { kind: "rehearse" };

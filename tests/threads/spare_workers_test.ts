@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
+import { setImmediate } from "node:timers";
 import { SpareWorkers } from "../../src/threads/spare_workers.ts";
 import { WorkerHandle } from "../../src/threads/worker_handle.ts";
 import type { Start } from "./fixtures/worker.ts";
@@ -76,4 +77,14 @@ Deno.test("SpareWorkers' threads rehearse, and those that are started when they 
     assertEquals(await said.promise, reserve === 1 ? "yes" : "no");
     await worker.ended;
   }
+});
+
+Deno.test("SpareWorkers.ready() does not wait for a thread that was taken while it was being started", async () => {
+  await using spares = new SpareWorkers();
+  spares.prepare(url, 2);
+  let taken;
+  // The first is started in the next turn of the event loop, and loads its module for longer.
+  while (!(taken = spares.take(url))) await new Promise((resolve) => setImmediate(resolve));
+  await spares.ready();
+  await taken.terminate();
 });
