@@ -7,7 +7,7 @@
 import { MachineSource } from "../control/machine_source.ts";
 import { MigrationControl } from "../control/migration_control.ts";
 import { prepareOutgoing } from "../control/spare_threads.ts";
-import { CancelledError, MigrationError, StateError } from "../errors.ts";
+import { CancelledError, MigrationError } from "../errors.ts";
 import { Machine } from "../machine/machine.ts";
 import { describeWrongPage } from "../machine/verify/find_wrong_page.ts";
 import { verifyRam } from "../machine/verify/ram_check.ts";
@@ -17,7 +17,7 @@ import type { DemoArguments } from "./arguments.ts";
 import { DemoProcess } from "./demo_process.ts";
 import { followOutgoing } from "./follow.ts";
 import { DEFAULT_RAM, describeGuest, guestSpecs, MACHINE_NAME, RAM_BLOCK } from "./guests.ts";
-import { Interrupt, INTERRUPTED } from "./interrupt.ts";
+import { cancel, Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { Output } from "./output.ts";
 import { transportOf } from "./transport.ts";
 
@@ -46,16 +46,7 @@ export async function demo(args: DemoArguments): Promise<number> {
   control.onEvent((event) => output.event(event));
   control.setCapabilities(args.capabilities);
   control.setParameters(args.parameters);
-  let interrupted = false;
-  using interrupt = new Interrupt(() => {
-    interrupted = true;
-    try {
-      control.cancel();
-    } catch (error) {
-      if (!(error instanceof StateError)) throw error;
-      output.warn(error.message);
-    }
-  });
+  using interrupt = new Interrupt(() => cancel(control, output));
   output.say(
     `A machine with ${formatBytes(ram)} of RAM runs in process ${Deno.pid}; ` +
       `its guest fills RAM, then writes ${formatBytes(dirtyRate)}/s`,
@@ -64,8 +55,8 @@ export async function demo(args: DemoArguments): Promise<number> {
   prepareOutgoing(spares, control);
   await using destination = await DemoProcess.start(args, { ram, dirtyRate });
   try {
-    await Promise.race([hasFilled(machine, ram, () => interrupted), machine.failed]);
-    if (interrupted) throw new CancelledError("Interrupted before the migration began");
+    await Promise.race([hasFilled(machine, ram, () => interrupt.isInterrupted), machine.failed]);
+    if (interrupt.isInterrupted) throw new CancelledError("Interrupted before the migration began");
     const { uri } = destination;
     output.say(`Process ${destination.pid} waits for it on ${uri}`);
     const info = await followOutgoing(await control.migrate(uri), output);

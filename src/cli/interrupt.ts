@@ -4,6 +4,10 @@
  * @module
  */
 
+import type { MigrationControl } from "../control/migration_control.ts";
+import { StateError } from "../errors.ts";
+import type { Output } from "./output.ts";
+
 /** The program's exit status after an interruption. */
 export const INTERRUPTED = 130;
 
@@ -36,5 +40,15 @@ export class Interrupt implements Disposable {
   /** Leaves signals to Deno again, which ends the program. */
   [Symbol.dispose](): void {
     for (const signal of SIGNALS) Deno.removeSignalListener(signal, this.#listener);
+  }
+}
+
+/** Cancels the migration that runs; that it is too late is only said. */
+export function cancel(control: MigrationControl, output: Output): void {
+  try {
+    control.cancel();
+  } catch (error) {
+    if (!(error instanceof StateError)) throw error;
+    output.warn(error.message);
   }
 }

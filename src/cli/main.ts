@@ -3,19 +3,21 @@
  *
  * @module
  */
-import { MigrationError, UsageError } from "../errors.ts";
+import { MigrationError, SettingError, UsageError } from "../errors.ts";
 import { parseDemo, parseReceive, parseSend } from "./arguments.ts";
-import { demo } from "./demo.ts";
 import { Output } from "./output.ts";
-import { receive } from "./receive.ts";
-import { send } from "./send.ts";
 import { USAGE } from "./usage.ts";
 
-/** Commands by their names: each gets what follows its name and returns the exit status. */
+/**
+ * Commands by their names: each gets what follows its name and returns the exit status. What one of them
+ * needs is not loaded for the others.
+ */
 const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = {
-  demo: (args) => demo(parseDemo(args)),
-  send: (args) => send(parseSend(args)),
-  receive: (args) => receive(parseReceive(args)),
+  demo: async (args) => (await import("./demo.ts")).demo(parseDemo(args)),
+  send: async (args) => (await import("./send.ts")).send(parseSend(args)),
+  receive: async (args) => (await import("./receive.ts")).receive(parseReceive(args)),
+  analyze: async (args) => (await import("./analyze.ts")).analyze(args),
+  shell: async (args) => (await import("./shell.ts")).shell(args),
 };
 
 /**
@@ -42,7 +44,7 @@ export async function main(args: readonly string[]): Promise<number> {
   } catch (error) {
     if (!(error instanceof MigrationError)) throw error;
     new Output({ json: false, quiet: false }).failure(error);
-    return error instanceof UsageError || error.name === "SettingError" ? 2 : 1;
+    return error instanceof UsageError || error instanceof SettingError ? 2 : 1;
   }
 }
 

@@ -67,10 +67,15 @@ export class Output {
     this.#result({ ...event, timestamp });
   }
 
-  /** The side's `query-migrate` object: as a line of JSON, or as a table under a headline. */
+  /** The side's `query-migrate` object: a table under a headline, and a line of JSON. */
   result(info: MigrationInfo, headline: string): void {
-    this.say([headline, ...layOut(finalRows(info))].join("\n"));
+    this.table(info, headline);
     if (this.options.json) this.#result(info);
+  }
+
+  /** The side's `query-migrate` object for people only. */
+  table(info: MigrationInfo, headline: string): void {
+    this.say([headline, ...layOut(finalRows(info))].join("\n"));
   }
 
   /** What went wrong, and what the user can try. */

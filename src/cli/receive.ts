@@ -7,7 +7,7 @@ import { ImageTarget } from "../control/image_target.ts";
 import type { IncomingTarget } from "../control/incoming_target.ts";
 import { type MachineOrFactory, MachineTarget } from "../control/machine_target.ts";
 import { MigrationControl } from "../control/migration_control.ts";
-import { CancelledError, StateError } from "../errors.ts";
+import { CancelledError } from "../errors.ts";
 import type { MachineImage } from "../image/machine_image.ts";
 import { saveImage } from "../image/save_image.ts";
 import { GuestRam } from "../machine/guest_ram.ts";
@@ -19,8 +19,9 @@ import type { ReceiveArguments } from "./arguments.ts";
 import { formatDuration } from "./duration.ts";
 import { followIncoming } from "./follow.ts";
 import { describeGuest, guestSpecs, MACHINE_NAME, RAM_BLOCK } from "./guests.ts";
-import { Interrupt, INTERRUPTED } from "./interrupt.ts";
+import { cancel, Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { Output } from "./output.ts";
+import { QmpSession } from "./qmp_session.ts";
 import { transportOf } from "./transport.ts";
 
 /**
@@ -37,14 +38,15 @@ export async function receive(args: ReceiveArguments): Promise<number> {
   control.onEvent((event) => output.event(event));
   control.setCapabilities(args.capabilities);
   control.setParameters(args.parameters);
-  using interrupt = new Interrupt(() => {
-    try {
-      control.cancel();
-    } catch (error) {
-      if (!(error instanceof StateError)) throw error;
-      output.warn(error.message);
-    }
-  });
+  using interrupt = new Interrupt(() => cancel(control, output));
+  if (args.qmp !== undefined) {
+    const driven = { control, output, machine: () => place.machine };
+    await using qmp = await QmpSession.start(args.qmp, driven);
+    if (args.uri !== undefined) control.migrateIncoming(args.uri);
+    const status = await Promise.race([qmp.quit, interrupt.happened.then(() => INTERRUPTED)]);
+    output.result(control.info(), "The program ends");
+    return status;
+  }
   try {
     const incoming = control.migrateIncoming(args.uri!);
     const uri = formatUri(await incoming.listening);
@@ -63,6 +65,8 @@ export async function receive(args: ReceiveArguments): Promise<number> {
 /** Where a machine goes. */
 interface Place extends AsyncDisposable {
   readonly target: IncomingTarget;
+  /** The machine, as soon as there is one that runs here. */
+  readonly machine: Machine | undefined;
   /** What is said once the machine is here. */
   headline(): string;
   /** What is still to be done then. @returns The exit status. */
@@ -79,6 +83,7 @@ async function makePlace(args: ReceiveArguments, output: Output): Promise<Place>
 /** A place for an image. */
 class ImagePlace implements Place {
   readonly target: ImageTarget;
+  readonly machine = undefined;
 
   constructor(keep: (image: MachineImage) => Promise<void>, private readonly done: string) {
     this.target = new ImageTarget(keep);
@@ -116,6 +121,10 @@ class RunningPlace implements Place {
     };
     this.#machine = machine;
     this.target = new MachineTarget(machine ?? factory);
+  }
+
+  get machine(): Machine | undefined {
+    return this.#machine;
   }
 
   /** With `--ram` the machine is made before the stream comes, which is faster; otherwise by its list. */

@@ -7,15 +7,16 @@ import { ImageSource } from "../control/image_source.ts";
 import { MachineSource } from "../control/machine_source.ts";
 import { MigrationControl } from "../control/migration_control.ts";
 import { prepareOutgoing } from "../control/spare_threads.ts";
-import { CancelledError, StateError } from "../errors.ts";
+import { CancelledError } from "../errors.ts";
 import { loadImage } from "../image/load_image.ts";
 import { Machine } from "../machine/machine.ts";
 import { SpareWorkers } from "../threads/spare_workers.ts";
 import type { SendArguments } from "./arguments.ts";
 import { followOutgoing } from "./follow.ts";
 import { DEFAULT_RAM, describeGuest, guestSpecs, MACHINE_NAME, RAM_BLOCK } from "./guests.ts";
-import { Interrupt, INTERRUPTED } from "./interrupt.ts";
+import { cancel, Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { Output } from "./output.ts";
+import { QmpSession } from "./qmp_session.ts";
 import { transportOf } from "./transport.ts";
 
 /**
@@ -36,14 +37,14 @@ export async function send(args: SendArguments): Promise<number> {
   control.setParameters(args.parameters);
   prepareOutgoing(spares, control);
   await machine?.start();
-  using interrupt = new Interrupt(() => {
-    try {
-      control.cancel();
-    } catch (error) {
-      if (!(error instanceof StateError)) throw error;
-      output.warn(error.message);
-    }
-  });
+  using interrupt = new Interrupt(() => cancel(control, output));
+  if (args.qmp !== undefined) {
+    await using qmp = await QmpSession.start(args.qmp, { control, output, machine: () => machine });
+    if (args.uri !== undefined) await control.migrate(args.uri);
+    const status = await Promise.race([qmp.quit, interrupt.happened.then(() => INTERRUPTED)]);
+    output.result(control.info(), "The program ends");
+    return status;
+  }
   try {
     const migration = await control.migrate(args.uri!);
     if (interrupt.isInterrupted) migration.cancel();

@@ -6,15 +6,12 @@
 import type { TransportOptions } from "../transport/options.ts";
 import type { MigrationArguments } from "./arguments.ts";
 
-/**
- * What connections are opened with. `vsock` would end the process if Deno was started without its flag,
- * and nothing tells but the presence of what the flag adds.
- */
+/** What connections are opened with. The task `migrate` starts Deno with the flag that vsock needs. */
 export function transportOf(
   { publicApi }: Pick<MigrationArguments, "publicApi">,
 ): Pick<TransportOptions, "handOff" | "vsock"> {
   return {
     handOff: publicApi ? "bridge" : "descriptor",
-    vsock: Deno.args.includes("--vsock"),
+    vsock: true,
   };
 }
