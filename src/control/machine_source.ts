@@ -20,6 +20,7 @@ import type { OutgoingMachine } from "./outgoing_machine.ts";
 /** Makes a machine an {@linkcode OutgoingMachine}. */
 export class MachineSource implements OutgoingMachine {
   readonly configuration: Configuration;
+  readonly uuid?: Uint8Array<ArrayBuffer>;
   readonly ram: GuestRam;
   readonly blocks: readonly RamBlockEntry[];
   readonly sendsSwitchoverStart: boolean = true;
@@ -41,6 +42,7 @@ export class MachineSource implements OutgoingMachine {
   ) {
     this.dirtyLimit = dirtyLimit ?? new VcpuDirtyLimit(machine.vcpus);
     this.configuration = { machine: machine.name };
+    if (machine.uuid) this.uuid = machine.uuid;
     this.ram = machine.ram;
     this.blocks = machine.ram.blocks.map(({ name, length }) => ({ name, length }));
     this.#before = machine.runState;

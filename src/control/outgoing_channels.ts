@@ -65,7 +65,7 @@ export class OutgoingChannels implements AsyncDisposable {
   static async connect(options: OutgoingChannelsOptions): Promise<OutgoingChannels> {
     const { uri, machine, parameters, transport } = options;
     requireMultiChannel(uri);
-    const uuid = machine.configuration.uuid ?? NO_UUID;
+    const uuid = machine.uuid ?? machine.configuration.uuid ?? NO_UUID;
     const connecting = Array.from(
       { length: parameters["multifd-channels"] },
       async (_, channel) => {
