@@ -179,8 +179,9 @@ function oddities(analysis: Analysis): string[] {
       `Pages went over multifd channels, which are not here (${ram.multifdFlushes} synchronizations).`,
     );
   }
-  if (ram && ram.blocks.length > 0 && ram.blocks.every(({ sent }) => sent === 0)) {
-    odd.push("No page is here: they went over other channels, or stayed where they are.");
+  const missing = ram?.blocks.reduce((sum, { pages, sent }) => sum + pages - sent, 0) ?? 0;
+  if (ram && missing > 0 && analysis.ended && !ram.dialect.mappedRam && !ram.dialect.ignoreShared) {
+    odd.push(`${count(missing, "page")} did not come here: over other channels, or not at all.`);
   }
   if (analysis.trailing) {
     odd.push(`${analysis.trailing.size} bytes follow the stream and belong to nothing.`);

@@ -50,13 +50,23 @@ const TEXTS = ["dump", "extract"] as const;
  * @throws {UsageError} If the arguments are not understood.
  * @throws {TransportError} If a file cannot be read or written.
  */
-// deno-lint-ignore require-await -- a command like the others
-export async function analyze(args: readonly string[]): Promise<number> {
-  const given = parse(args);
+export function analyze(args: readonly string[]): Promise<number> {
+  return Promise.try(() => {
+    const given = parse(args);
+    try {
+      return run(given);
+    } catch (error) {
+      // Who has read enough of it closes the pipe.
+      if (error instanceof Deno.errors.BrokenPipe) return 1;
+      throw error;
+    }
+  });
+}
+
+function run(given: AnalyzeArguments): number {
   if (given.check) return check(given);
   const [first, second] = given.images;
-  if (second !== undefined) return compare(first!, second, given);
-  return analyzeOne(first!, given);
+  return second === undefined ? analyzeOne(first!, given) : compare(first!, second, given);
 }
 
 function parse(args: readonly string[]): AnalyzeArguments {

@@ -4,22 +4,20 @@
  * @module
  */
 import { MigrationError, SettingError, UsageError } from "../errors.ts";
-import { analyze } from "./analyze.ts";
 import { parseDemo, parseReceive, parseSend } from "./arguments.ts";
-import { demo } from "./demo.ts";
 import { Output } from "./output.ts";
-import { receive } from "./receive.ts";
-import { send } from "./send.ts";
-import { shell } from "./shell.ts";
 import { USAGE } from "./usage.ts";
 
-/** Commands by their names: each gets what follows its name and returns the exit status. */
+/**
+ * Commands by their names: each gets what follows its name and returns the exit status. What one of them
+ * needs is not loaded for the others.
+ */
 const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = {
-  demo: (args) => demo(parseDemo(args)),
-  send: (args) => send(parseSend(args)),
-  receive: (args) => receive(parseReceive(args)),
-  analyze,
-  shell,
+  demo: async (args) => (await import("./demo.ts")).demo(parseDemo(args)),
+  send: async (args) => (await import("./send.ts")).send(parseSend(args)),
+  receive: async (args) => (await import("./receive.ts")).receive(parseReceive(args)),
+  analyze: async (args) => (await import("./analyze.ts")).analyze(args),
+  shell: async (args) => (await import("./shell.ts")).shell(args),
 };
 
 /**

@@ -17,6 +17,9 @@ export const USAGE = `Ferry moves running machines, and speaks QEMU's migration 
   deno task migrate analyze IMAGE [IMAGE]        what is in a stream, or what differs between two
   deno task migrate shell unix:PATH              a QMP client, for this program and for QEMU
   deno task migrate shell unix:PATH|tcp:H:PORT   talk QMP, to a Ferry or a QEMU
+  deno task migrate analyze IMAGE                what is in a saved machine (of a stock QEMU, too)
+  deno task migrate analyze IMAGE IMAGE          what differs between two
+  deno task migrate analyze --check DUMP DUMP    what breaks between two programs' -dump-vmstate files
 
 Migration options
   -c, --capability NAME[=on|off]   QMP's capabilities, such as multifd (repeat)
@@ -31,6 +34,11 @@ Machine options
   --seed N           what the guest stress makes its pages from
   --dirty-log KIND   insist on kernel, barrier or hash to learn which pages were written
   --run DURATION     receive --guest: end after so long instead of at Ctrl-C
+Analyze options (IMAGE: a file, file:PATH,offset=N, or - for the standard input)
+  -d, --dump state|desc   QEMU's analyze-migration.py: devices' state, or their description, as JSON
+  -m, --memory            every page, too
+  -x, --extract DIR       write RAM blocks, desc.json and state.json there
+  --forward, --strict     --check: only what breaks first to second; lengths and added fields, too
 
 URI   tcp:HOST:PORT (port 0: any)  unix:PATH  exec:COMMAND  fd:N  file:PATH[,offset=N]
 SPEC  beat | stress | a .wasm, .ts or .js file, then ,key=value as needed

@@ -35,7 +35,7 @@ export interface MigrationControlOptions {
   /** Gives the place for a machine that arrives; without it none can. Asked anew for each migration. */
   readonly target?: () => IncomingTarget;
   /** How sockets are opened. */
-  readonly transport?: Pick<TransportOptions, "handOff" | "vsock" | "onRefused">;
+  readonly transport?: Pick<TransportOptions, "handOff" | "vsock">;
   /** Threads in reserve; they stay the caller's. */
   readonly spares?: SpareWorkers;
 }
@@ -58,10 +58,10 @@ export class MigrationControl {
   #parameters: Parameters = defaultParameters();
   #outgoing: OutgoingMigration | undefined;
   #incoming: IncomingMigration | undefined;
-  /** What is not over yet: migrations, and the question for what is to be migrated. */
-  readonly #underWay = new Set<Promise<unknown>>();
   /** Where the arriving migration can be connected to, while it waits. */
   #listeningAt: MigrationUri | undefined;
+  /** What is not over yet: migrations, and the question for what is to be migrated. */
+  readonly #underWay = new Set<Promise<unknown>>();
   #listeners: ((event: MigrationEvent) => void)[] = [];
   /** Why the machine must stay, in the order in which that was said. */
   readonly #blockers = new Set<{ readonly reason: string }>();
@@ -217,8 +217,8 @@ export class MigrationControl {
       ...transport && { transport },
       onEvent: (event) => this.#emit(event),
     });
-    this.#follow(incoming.completed);
     incoming.listening.then((uri) => this.#listeningAt = uri).catch(() => {});
+    this.#follow(incoming.completed);
     return this.#incoming = incoming;
   }
 
@@ -315,6 +315,12 @@ export class MigrationControl {
       capabilities: changeCapabilities(this.#capabilities, options.capabilities ?? {}),
       parameters: changeParameters(this.#parameters, options.parameters ?? {}),
     };
+  }
+
+  /** Waits until nothing is left of a migration that has ended; of one that runs, it does not. */
+  async cleanedUp(): Promise<void> {
+    if ([this.#outgoing, this.#incoming].some((each) => each && isRunning(each.status))) return;
+    await Promise.allSettled(this.#underWay);
   }
 
   #refuseWhileRunning(): void {

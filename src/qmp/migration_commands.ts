@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { StateError } from "../errors.ts";
+import { mayFollow } from "../machine/run_state.ts";
+import { CancelledError, StateError } from "../errors.ts";
 import type { MigrationControl } from "../control/migration_control.ts";
 import { isRunning, MIGRATION_STATUSES } from "../control/migration_status.ts";
 import { type MigrationUri, parseUri } from "../transport/uri.ts";
@@ -26,6 +27,7 @@ export function migrationCommands(target: QmpTarget): Record<string, Command> {
       { ...DESTINATION, detach: optional(boolean), resume: optional(boolean) },
       async ({ uri, channels, resume = false }) => {
         if (!resume) refuseWhereItIsNot(target);
+        await control.cleanedUp();
         await control.migrate(addressOf(uri, channels), { resume });
         return {};
       },
@@ -33,10 +35,15 @@ export function migrationCommands(target: QmpTarget): Record<string, Command> {
     "migrate-incoming": command(
       { ...DESTINATION, "exit-on-error": optional(boolean) },
       async ({ uri, channels, "exit-on-error": exit = true }) => {
-        refuseUnlessWaiting(target);
+        refuseWhereOneIs(target);
+        await control.cleanedUp();
         const incoming = control.migrateIncoming(addressOf(uri, channels));
         await incoming.listening;
-        if (exit) incoming.completed.catch(() => target.quit(1));
+        if (exit) {
+          incoming.completed.catch((error) => {
+            if (!(error instanceof CancelledError)) target.quit(1); // who cancelled knows what to do
+          });
+        }
         return {};
       },
     ),
@@ -79,12 +86,12 @@ function refuseWhereItIsNot(target: QmpTarget): void {
 }
 
 /** A machine arrives once, and not over one that is here. */
-function refuseUnlessWaiting({ control, machine }: QmpTarget): void {
-  if (control.incoming?.status === "completed") {
-    throw new StateError("The incoming migration has already been started");
-  }
-  if (machine && machine.runState !== "prelaunch" && machine.runState !== "inmigrate") {
-    throw new StateError(`A machine that is ${machine.runState} does not wait for another`);
+function refuseWhereOneIs({ control, machine }: QmpTarget): void {
+  const free = machine
+    ? mayFollow(machine.runState, "inmigrate")
+    : control.incoming?.status !== "completed";
+  if (!free) {
+    throw new StateError("There is a machine here already");
   }
 }
 

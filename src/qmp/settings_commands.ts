@@ -42,12 +42,16 @@ function typeOf(name: string, value: unknown): ArgumentType<unknown> {
 /** The commands. */
 export function settingsCommands(control: MigrationControl): Record<string, Command> {
   return {
-    "migrate-set-capabilities": command({ capabilities: list(CAPABILITY) }, ({ capabilities }) => {
-      control.setCapabilities(
-        Object.fromEntries(capabilities.map(({ capability, state }) => [capability, state])),
-      );
-      return {};
-    }),
+    "migrate-set-capabilities": command(
+      { capabilities: list(CAPABILITY) },
+      async ({ capabilities }) => {
+        await control.cleanedUp();
+        control.setCapabilities(
+          Object.fromEntries(capabilities.map(({ capability, state }) => [capability, state])),
+        );
+        return {};
+      },
+    ),
     "query-migrate-capabilities": command({}, () =>
       CAPABILITY_NAMES.map((capability) => ({
         capability,

@@ -84,7 +84,7 @@ Deno.test("A machine that has left or not arrived is not sent, and none arrives 
   await assertRejects(
     () => here.execute("migrate-incoming", DESTINATION_ANYWHERE),
     Error,
-    "A machine that is running does not wait for another",
+    "There is a machine here already",
   );
   await there.execute("migrate-incoming", DESTINATION_ANYWHERE);
   await assertRejects(
@@ -104,7 +104,7 @@ Deno.test("A machine that has left or not arrived is not sent, and none arrives 
   await assertRejects(
     () => there.execute("migrate-incoming", DESTINATION_ANYWHERE),
     Error,
-    "The incoming migration has already been started",
+    "There is a machine here already",
   );
 });
 

@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { CAPABILITY_NAMES } from "../../src/control/capabilities.ts";
 import { MigrationControl } from "../../src/control/migration_control.ts";
 import { defaultParameters } from "../../src/control/parameters.ts";
@@ -11,11 +11,11 @@ function served() {
   return { control, run: (name: string, args: JsonObject = {}) => commands[name]!.run(args) };
 }
 
-Deno.test("Capabilities are set and shown, all of them, in QEMU's order", () => {
+Deno.test("Capabilities are set and shown, all of them, in QEMU's order", async () => {
   const { run } = served();
   const capability = (name: string, state: unknown) => ({ capability: name, state });
   assertEquals(
-    run("migrate-set-capabilities", {
+    await run("migrate-set-capabilities", {
       capabilities: [
         { capability: "multifd", state: true },
         { capability: "return-path", state: false },
@@ -47,11 +47,11 @@ const BAD_CAPABILITIES: readonly (readonly [JsonObject, string])[] = [
   ],
 ];
 
-Deno.test("Capabilities that are none, or not together, change nothing", () => {
+Deno.test("Capabilities that are none, or not together, change nothing", async () => {
   const { control, run } = served();
   const before = control.capabilities;
   for (const [args, why] of BAD_CAPABILITIES) {
-    assertThrows(() => run("migrate-set-capabilities", args), Error, why);
+    await assertRejects(async () => await run("migrate-set-capabilities", args), Error, why);
     assertEquals(control.capabilities, before);
   }
 });
