@@ -307,7 +307,11 @@ export class MigrationControl {
     if (this.#incoming?.status !== "setup" || !uri || uri.kind === "exec" || uri.kind === "file") {
       return {};
     }
-    return { "socket-address": [formatSocketAddress(uri)] };
+    const address = formatSocketAddress(uri);
+    if (address.type !== "inet") return { "socket-address": [address] };
+    // It was looked up, so it is of one family.
+    const family = address.host.includes(":") ? { ipv6: true } : { ipv4: true };
+    return { "socket-address": [{ ...address, ...family }] };
   }
 
   #settings(options: MigrateOptions): { capabilities: Capabilities; parameters: Parameters } {

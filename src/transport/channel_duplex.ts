@@ -18,6 +18,7 @@ export class ChannelDuplex extends Duplex {
   #reading = false;
   #held: PromiseWithResolvers<void> | undefined;
   #wrote: (() => void)[] = [];
+  #writing: Promise<void> | undefined;
 
   /** @param channel The connection. */
   constructor(private readonly channel: Channel) {
@@ -44,6 +45,11 @@ export class ChannelDuplex extends Duplex {
     return new Promise((resolve) => this.#wrote.push(resolve));
   }
 
+  /** Resolves when nothing is being written. */
+  async idle(): Promise<void> {
+    while (this.#writing) await this.#writing.catch(() => {});
+  }
+
   override _read(): void {
     if (this.#reading) return;
     this.#reading = true;
@@ -64,7 +70,9 @@ export class ChannelDuplex extends Duplex {
   }
 
   override _write(chunk: Uint8Array, _encoding: string, done: (error?: Error) => void): void {
-    this.channel.write(chunk).then(() => {
+    const writing = this.channel.write(chunk).finally(() => this.#writing = undefined);
+    this.#writing = writing;
+    writing.then(() => {
       done();
       for (const wrote of this.#wrote.splice(0)) wrote();
     }, done);

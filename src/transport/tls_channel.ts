@@ -38,6 +38,7 @@ export class TlsChannel implements Channel {
     private readonly channel: Channel,
     private readonly carrier: ChannelDuplex,
     private readonly socket: TLSSocket,
+    private readonly farewell: boolean,
   ) {
     this.peer = channel.peer;
     this.#failed.promise.catch(() => {}); // it is looked at where something is waited for
@@ -66,11 +67,12 @@ export class TlsChannel implements Channel {
     const carrier = new ChannelDuplex(channel);
     const broken = Promise.withResolvers<never>();
     carrier.on("error", broken.reject);
+    carrier.on("end", () => broken.reject(new Error("the peer ended the connection")));
     try {
       const handshake = setup.role === "client" ? client(carrier, setup) : server(carrier, setup);
       const socket = await Promise.race([handshake, broken.promise]);
       checkPeer(socket, setup);
-      return new TlsChannel(channel, carrier, socket);
+      return new TlsChannel(channel, carrier, socket, setup.farewell ?? false);
     } catch (cause) {
       channel.close();
       if (cause instanceof TransportError) throw cause;
@@ -156,11 +158,13 @@ export class TlsChannel implements Channel {
     return this.#shutdown ??= this.#end();
   }
 
-  /** TLS says that it ends (`close_notify`), and then the connection under it does. */
   async #end(): Promise<void> {
-    const said = this.carrier.nextWrite();
-    this.socket.end();
-    await Promise.race([said, this.#closed.promise, this.#failed.promise]);
+    if (this.farewell) {
+      const said = this.carrier.nextWrite();
+      this.socket.end();
+      await Promise.race([said, this.#closed.promise, this.#failed.promise]);
+    }
+    await this.carrier.idle();
     await this.channel.shutdown();
   }
 
@@ -197,6 +201,7 @@ function client(carrier: ChannelDuplex, setup: TlsSetup): Promise<TLSSocket> {
     // An address is no name to be sent, but it is one to be checked.
     ...net.isIP(hostname) ? { host: hostname } : { host: hostname, servername: hostname },
     rejectUnauthorized: true,
+    checkServerIdentity: () => undefined, // checkPeer() does, and says which names there are
   });
   socket.on("error", reject);
   socket.on("close", () => reject(new Error("the connection was closed")));

@@ -40,7 +40,7 @@ export async function loadCredentials(
   role: TlsSetup["role"],
   hostname?: string,
 ): Promise<TlsSetup> {
-  const { folder, verifyPeer = true, authorization } = options;
+  const { folder, verifyPeer = true, farewell, authorization } = options;
   const read = (name: string) => readFile(`${folder}/${name}`);
   const ca = await read("ca-cert.pem");
   if (ca === undefined) throw await missing(folder, "ca-cert.pem");
@@ -58,6 +58,7 @@ export async function loadCredentials(
     authorities: ca,
     ...own,
     ...crl === undefined ? {} : { revoked: { pem: crl, path } },
+    ...farewell === undefined ? {} : { farewell },
     ...hostname === undefined ? {} : { hostname },
     verifyPeer,
     ...authorization && { authorization },

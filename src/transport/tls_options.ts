@@ -17,6 +17,13 @@ export interface TlsOptions {
   readonly verifyPeer?: boolean;
   /** For a source: the name in the destination's certificate, if it is not the host of the URI. */
   readonly hostname?: string;
+  /**
+   * Whether TLS's own farewell (`close_notify`) comes before the end, as on QEMU's multifd channels: there
+   * QEMU 10.0 misses it. On others it would come when nobody reads any more, and who closes a connection
+   * with something unread resets it: what that side said last might never arrive.
+   * @default {false}
+   */
+  readonly farewell?: boolean;
   /** For a destination: which certificates are let in; without it all of the authority's. */
   readonly authorization?: AuthorizationList;
 }
@@ -33,6 +40,8 @@ export interface TlsSetup {
   readonly key?: string;
   /** What was revoked, in PEM, with its path. */
   readonly revoked?: { readonly pem: string; readonly path: string };
+  /** See {@linkcode TlsOptions.farewell}. */
+  readonly farewell?: boolean;
   /** For a client: the name in the server's certificate. */
   readonly hostname?: string;
   /** For a server: whether clients need a certificate. */
