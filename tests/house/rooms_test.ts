@@ -23,7 +23,7 @@ const APART: Readonly<Record<string, readonly string[]>> = {
   os: ["errors"],
   wire: ["errors"],
   threads: ["errors", "wire"],
-  transport: ["errors", "wire", "os"],
+  transport: ["errors", "wire", "os", "threads"],
   vmstate: ["errors", "wire"],
 };
 
