@@ -211,6 +211,7 @@ export class OutgoingMigration {
     const transport = {
       ...this.options.transport,
       ...await tlsTransport("source", { parameters: this.#parameters, capabilities }),
+      spares,
       signal: this.#abort.signal,
       timeoutMs: CONNECT_TIMEOUT_MS,
     };
