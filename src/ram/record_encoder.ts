@@ -4,12 +4,12 @@
  *
  * @module
  */
-import { claimPages } from "../batch/claim.ts";
+import { claimUnits } from "../batch/claim.ts";
 import { DigestRecorder } from "../dirty/digest_recorder.ts";
 import type { DigestTableLayout } from "../dirty/digest_table.ts";
 import { bindRamRecords, type RamRecordsKernel } from "../kernels/ram_records.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
-import type { RamBlock } from "../machine/ram_block.ts";
+import { hostPageUnit, type RamBlock } from "../machine/ram_block.ts";
 import { BATCH_PAGES_MAX } from "../threads/job_ring.ts";
 import { RamFlag } from "./flags.ts";
 
@@ -25,6 +25,10 @@ export interface RecordEncoderOptions {
   readonly detectZero: boolean;
   /** Send nothing but zero pages; the others are made dirty again, for multifd channels to send. */
   readonly onlyZero?: boolean;
+  /**
+   * Claim pages in units of the host's, as postcopy must; runs then begin and end with such a page.
+   */
+  readonly wholeHostPages?: boolean;
   /** Where the hash log wants the digests of what is sent; slower, because pages then go one by one. */
   readonly digests?: DigestTableLayout;
 }
@@ -78,7 +82,8 @@ export class RecordEncoder {
    * @returns Where the next record goes.
    */
   encodeRun(block: RamBlock, first: number, count: number, out: number): number {
-    const runs = claimPages(block.dirty, first, count, this.#runs);
+    const unit = this.options.wholeHostPages ? hostPageUnit(block, this.ram.pageSize) : 1;
+    const runs = claimUnits(block.dirty, unit, first, count, this.#runs);
     let at = out;
     for (let run = 0; run < runs; run++) {
       const first = this.#runs[2 * run]!;

@@ -88,6 +88,24 @@ export class FileChannel implements Channel {
     return filled;
   }
 
+  /**
+   * Reads at a position, now and on this thread: for who has nothing else to do.
+   * @param into Where the bytes go, from `at` on.
+   * @returns How many: fewer than `length` only at the file's end.
+   */
+  readNow(into: Uint8Array, at: number, length: number, position: number): number {
+    this.#use("read");
+    let filled = 0;
+    while (filled < length) {
+      const count = this.#call("read", () => {
+        return fs.readSync(this.#fd, into, at + filled, length - filled, position + filled);
+      });
+      if (count === 0) break;
+      filled += count;
+    }
+    return filled;
+  }
+
   /** Writes all of `bytes` at a position, without moving this channel's own. */
   async writeAt(bytes: Uint8Array, position: number): Promise<void> {
     this.#use("write");
