@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { ImageSource } from "../../src/control/image_source.ts";
 import type { MigrationEvent } from "../../src/control/migration_info.ts";
 import { OutgoingMigration } from "../../src/control/outgoing.ts";
@@ -16,6 +16,7 @@ import type { QemuVersion } from "../support/qemu_program.ts";
 import { saveStream } from "../support/save_stream.ts";
 import { checkSweep } from "../support/sweep_check.ts";
 import { SweepGuest } from "../support/sweep_guest.ts";
+import { Tap } from "../support/tap.ts";
 import "../support/load_libc.ts";
 
 const guest = new SweepGuest({ size: 12 * 1024 ** 2, fill: 1024, paceMs: 5 });
@@ -34,6 +35,13 @@ class Statuses extends EventLog<string> {
   readonly on = (event: MigrationEvent): void => {
     if (event.event === "MIGRATION") this.push(event.data.status);
   };
+
+  /** Waits for a status to be entered once more. */
+  async next(status: string): Promise<void> {
+    this.#seen = await this.wait((entry) => entry === status, { what: status, from: this.#seen }) +
+      1;
+  }
+  #seen = 0;
 }
 
 for (const version of ["10.0", "7.2"] as const) {
@@ -43,7 +51,11 @@ for (const version of ["10.0", "7.2"] as const) {
       needs: [version],
     }, async (lab) => {
       const image = await loadImage(await savedByQemu(lab, version));
-      const destination = await lab.qemu(version, { name: "destination", guest, incoming: "defer" });
+      const destination = await lab.qemu(version, {
+        name: "destination",
+        guest,
+        incoming: "defer",
+      });
       await destination.setCapabilities(capabilities);
       await destination.migrateIncoming(lab.unix());
       const statuses = new Statuses();
@@ -63,6 +75,69 @@ for (const version of ["10.0", "7.2"] as const) {
       await destination.stop();
       checkSweep(guest, await destination.readMemory(guest.start, guest.size));
       assert(info.ram!["postcopy-requests"] > 0);
+    });
+  }
+}
+
+for (const version of ["10.0", "7.2"] as const) {
+  for (const preempt of [false, true]) {
+    const capabilities = { "postcopy-ram": true, "postcopy-preempt": preempt };
+    const how = `${preempt ? "with" : "without"} preempt`;
+    qemuTest(`A connection to QEMU ${version} that breaks twice is mended, ${how}`, {
+      needs: [version],
+    }, async (lab) => {
+      const image = await loadImage(await savedByQemu(lab, version));
+      const destination = await lab.qemu(version, {
+        name: "destination",
+        guest,
+        incoming: "defer",
+      });
+      await destination.setCapabilities(capabilities);
+      await destination.migrateIncoming(lab.unix("first"));
+      const tap = lab.use(new Tap({ to: lab.unix("first"), record: false }));
+      const statuses = new Statuses();
+      const slow = settings(capabilities, { "max-postcopy-bandwidth": 1024 ** 2 });
+      const outgoing = new OutgoingMigration(new ImageSource(image), {
+        uri: parseUri(tap.uri),
+        onEvent: statuses.on,
+        ...slow,
+      });
+      outgoing.startPostcopy();
+      await statuses.next("postcopy-active");
+      await destination.serial.waitForHeartbeats(1);
+      tap.cut();
+      await statuses.next("postcopy-paused");
+      await destination.waitForStatus("postcopy-paused");
+      assertStringIncludes(outgoing.info()["error-desc"]!, "onnection");
+
+      // Nobody waits there yet.
+      outgoing.resume(parseUri(lab.unix("nobody")));
+      await statuses.next("postcopy-paused");
+
+      await destination.execute("migrate-recover", { uri: lab.unix("second") }, "exec-oob");
+      outgoing.resume(parseUri(lab.unix("second")));
+      await statuses.next("postcopy-active");
+      await destination.waitForStatus("postcopy-active");
+      await destination.serial.waitForHeartbeats(1);
+      outgoing.pause();
+      await statuses.next("postcopy-paused");
+      await destination.waitForStatus("postcopy-paused");
+
+      await destination.execute("migrate-recover", { uri: lab.unix("third") }, "exec-oob");
+      outgoing.resume(parseUri(lab.unix("third")));
+      outgoing.setParameters(settings().parameters);
+      await outgoing.completed;
+      await destination.waitForStatus("completed");
+      assertEquals(
+        statuses.entries.join(" "),
+        "setup active device postcopy-device postcopy-active postcopy-paused " +
+          "postcopy-recover-setup postcopy-paused " +
+          "postcopy-recover-setup postcopy-recover postcopy-active postcopy-paused " +
+          "postcopy-recover-setup postcopy-recover postcopy-active completed",
+      );
+      await destination.serial.waitForHeartbeats();
+      await destination.stop();
+      checkSweep(guest, await destination.readMemory(guest.start, guest.size));
     });
   }
 }
