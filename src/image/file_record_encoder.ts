@@ -34,7 +34,11 @@ export class FileRecordEncoder implements Disposable {
    * @param io The memory of the sending buffer.
    * @throws {TransportError} If the file cannot be opened.
    */
-  constructor(private readonly ram: GuestRam, io: WebAssembly.Memory, pages: PageFile) {
+  constructor(
+    private readonly ram: GuestRam,
+    io: WebAssembly.Memory,
+    private readonly pages: PageFile,
+  ) {
     this.#file = new FileChannel(pages.file);
     this.#index = new PageIndex(pages.index);
     this.#io = new Uint8Array(io.buffer);
@@ -147,9 +151,10 @@ export class FileRecordEncoder implements Disposable {
   }
 
   #read(at: number, length: number, offset: number): void {
-    const count = this.#file.readNow(this.#io, at, length, offset);
+    const position = this.pages.file.offset + offset;
+    const count = this.#file.readNow(this.#io, at, length, position);
     if (count === length) return;
-    throw new ConnectionLostError(`${this.#file.peer} ends at ${offset + count} inside a page`);
+    throw new ConnectionLostError(`${this.#file.peer} ends at ${position + count} inside a page`);
   }
 
   /** The name that the next record carries, if it is of another block than the last. */

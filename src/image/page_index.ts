@@ -9,7 +9,7 @@ import type { FileSpec } from "../transport/channel.ts";
 /** An index as it is posted to workers. */
 export interface PageIndexLayout {
   /**
-   * A 64-bit float for each page, block after block: twice the offset of its record from the file's
+   * A 64-bit float for each page, block after block: twice the offset of its record from the stream's
    * start in bytes, plus one if the page is zeros; 0 if there is none.
    */
   readonly table: SharedArrayBuffer;
@@ -19,6 +19,7 @@ export interface PageIndexLayout {
 
 /** Where pages are read from that are in no memory. */
 export interface PageFile {
+  /** The file, and where in it the stream begins. */
   readonly file: FileSpec;
   readonly index: PageIndexLayout;
 }
@@ -55,12 +56,17 @@ export class PageIndex {
     return this.#entries[this.#starts[block]! + page] !== 0;
   }
 
+  /** Whether there is a record of every page. */
+  get hasAllPages(): boolean {
+    return !this.#entries.includes(0);
+  }
+
   /** Whether the page is zeros, as far as its record's kind says. */
   isZero(block: number, page: number): boolean {
     return this.#entries[this.#starts[block]! + page]! % 2 === 1;
   }
 
-  /** Where the page's record begins, in bytes from the file's start; there must be one. */
+  /** Where the page's record begins, in bytes from the stream's start; there must be one. */
   offset(block: number, page: number): number {
     return Math.floor(this.#entries[this.#starts[block]! + page]! / 2);
   }

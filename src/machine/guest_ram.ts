@@ -46,6 +46,8 @@ export interface GuestRamOptions {
    * @default {false}
    */
   readonly packed?: boolean;
+  /** Make the blocks' bitmaps only: their pages are elsewhere. @default {false} */
+  readonly bitmapsOnly?: boolean;
 }
 
 /** The RAM of one machine, as any thread sees it. */
@@ -76,7 +78,7 @@ export class GuestRam {
   static create(specs: readonly RamBlockSpec[], options: GuestRamOptions = {}): GuestRam {
     const pageSize = options.pageSize ?? PAGE_SIZE;
     checkSpecs(specs, pageSize);
-    const segments = options.packed ? packedSegments(specs) : specs.map(ownSegments);
+    const segments = segmentsOf(specs, options);
     const tables = new WebAssembly.Memory(memorySize(
       specs.reduce((sum, spec) => sum + bitmapsBytes(spec, pageSize), WASM_PAGE),
     ));
@@ -100,7 +102,9 @@ export class GuestRam {
     const ram = new GuestRam({ pageSize, tables, blocks });
     for (const block of ram.blocks) {
       // A memory made here is zeros until somebody writes; what its owner did with another is not known.
-      if (!specs[block.index]!.memory) block.untouched.fill(0, block.pageCount, true);
+      if (!specs[block.index]!.memory && !options.bitmapsOnly) {
+        block.untouched.fill(0, block.pageCount, true);
+      }
     }
     return ram;
   }
@@ -149,6 +153,11 @@ function bitmapsBytes(spec: RamBlockSpec, pageSize: number): number {
 function memorySize(bytes: number): WebAssembly.MemoryDescriptor {
   const pages = Math.max(1, Math.ceil(bytes / WASM_PAGE));
   return { initial: pages, maximum: pages, shared: true };
+}
+
+function segmentsOf(specs: readonly RamBlockSpec[], options: GuestRamOptions): RamSegment[][] {
+  if (options.bitmapsOnly) return specs.map(() => []);
+  return options.packed ? packedSegments(specs) : specs.map(ownSegments);
 }
 
 function ownSegments(spec: RamBlockSpec): RamSegment[] {

@@ -43,6 +43,11 @@ export class FileChannel implements Channel {
     return this.#position;
   }
 
+  /** The file's length, in bytes. */
+  get size(): number {
+    return this.#call("look at", () => fs.fstatSync(this.#fd).size);
+  }
+
   async read(into: Uint8Array): Promise<number> {
     if (into.length === 0) throw new RangeError("A read into no bytes");
     const count = this.#readOnce(into, this.#position);

@@ -5,9 +5,12 @@
  */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { ImageSource } from "../../src/control/image_source.ts";
-import type { MigrationEvent } from "../../src/control/migration_info.ts";
+import type { MigrationEvent, MigrationInfo } from "../../src/control/migration_info.ts";
 import { OutgoingMigration } from "../../src/control/outgoing.ts";
 import { loadImage } from "../../src/image/load_image.ts";
+import type { MachineImage } from "../../src/image/machine_image.ts";
+import { openImage } from "../../src/image/open_image.ts";
+import { saveImage } from "../../src/image/save_image.ts";
 import { parseUri } from "../../src/transport/uri.ts";
 import { settings } from "../control/fixtures/pair.ts";
 import { EventLog } from "../support/event_log.ts";
@@ -42,15 +45,41 @@ class Statuses extends EventLog<string> {
       1;
   }
   #seen = 0;
+
+  /** Waits for a migration that is not to be paused. */
+  async completed(outgoing: OutgoingMigration): Promise<MigrationInfo> {
+    const end = ["completed", "failed", "postcopy-paused"];
+    await this.wait((entry) => end.includes(entry), { what: "the end", from: this.#seen });
+    const info = outgoing.info();
+    assertEquals(info.status, "completed", info["error-desc"]);
+    return await outgoing.completed;
+  }
 }
 
-for (const version of ["10.0", "7.2"] as const) {
-  for (const preempt of [false, true]) {
+/** An image is loaded, or served from the file, as a QEMU or as Ferry wrote it. */
+const ORIGINS: Readonly<Record<string, (path: string) => Promise<MachineImage>>> = {
+  "loaded": loadImage,
+  "as a QEMU saved it": openImage,
+  "as Ferry saved it": async (path) => {
+    await saveImage(await loadImage(path), `${path}.ferry`);
+    return await openImage(`${path}.ferry`);
+  },
+};
+
+for (
+  const [version, preempt, origin] of (["10.0", "7.2"] as const).flatMap((version) =>
+    [false, true].flatMap((preempt) =>
+      Object.keys(ORIGINS).map((origin) => [version, preempt, origin] as const)
+    )
+  )
+) {
+  {
     const capabilities = { "postcopy-ram": true, "postcopy-preempt": preempt };
-    qemuTest(`An image runs in QEMU ${version} at once, ${preempt ? "with" : "without"} preempt`, {
+    const how = `${preempt ? "with" : "without"} preempt`;
+    qemuTest(`An image, ${origin}, runs in QEMU ${version} at once, ${how}`, {
       needs: [version],
     }, async (lab) => {
-      const image = await loadImage(await savedByQemu(lab, version));
+      const image = await ORIGINS[origin]!(await savedByQemu(lab, version));
       const destination = await lab.qemu(version, {
         name: "destination",
         guest,
@@ -65,7 +94,7 @@ for (const version of ["10.0", "7.2"] as const) {
         ...settings(capabilities),
       });
       outgoing.startPostcopy();
-      const info = await outgoing.completed;
+      const info = await statuses.completed(outgoing);
       await destination.waitForStatus("completed");
       assertEquals(
         statuses.entries.join(" "),
@@ -126,7 +155,7 @@ for (const version of ["10.0", "7.2"] as const) {
       await destination.execute("migrate-recover", { uri: lab.unix("third") }, "exec-oob");
       outgoing.resume(parseUri(lab.unix("third")));
       outgoing.setParameters(settings().parameters);
-      await outgoing.completed;
+      await statuses.completed(outgoing);
       await destination.waitForStatus("completed");
       assertEquals(
         statuses.entries.join(" "),
@@ -140,4 +169,20 @@ for (const version of ["10.0", "7.2"] as const) {
       checkSweep(guest, await destination.readMemory(guest.start, guest.size));
     });
   }
+}
+
+for (const version of ["10.0", "7.2"] as const) {
+  qemuTest(`A file that Ferry saved is loaded by QEMU ${version}, which ignores the index`, {
+    needs: [version],
+  }, async (lab) => {
+    const image = await loadImage(await savedByQemu(lab, version));
+    const path = lab.path("ferry");
+    await saveImage(image, path);
+    const incoming = version === "10.0" ? `file:${path}` : `exec:cat ${path}`;
+    const destination = await lab.qemu(version, { name: "destination", guest, incoming });
+    await destination.waitForStatus("completed");
+    await destination.serial.waitForHeartbeats();
+    await destination.stop();
+    checkSweep(guest, await destination.readMemory(guest.start, guest.size));
+  });
 }
