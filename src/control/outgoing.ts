@@ -24,7 +24,7 @@ import {
 } from "../errors.ts";
 import type { DirtyLogChoice } from "../dirty/choose.ts";
 import { HashLog } from "../dirty/hash_log.ts";
-import { PostcopyPing, writeAdvise } from "../postcopy/source_commands.ts";
+import { writeAdvise } from "../postcopy/source_commands.ts";
 import { RamSaver } from "../ram/save.ts";
 import type { SpareWorkers } from "../threads/spare_workers.ts";
 import type { TransportOptions } from "../transport/options.ts";
@@ -53,6 +53,8 @@ import {
   sendEnd,
   sendRemaining,
   sendSwitch,
+  settlePreempt,
+  whenItRuns,
 } from "./outgoing_postcopy.ts";
 import { OutgoingStatistics } from "./outgoing_statistics.ts";
 import type { Parameters } from "./parameters.ts";
@@ -325,9 +327,7 @@ export class OutgoingMigration {
       if (shouldSwitchOver(facts)) return "precopy";
       remainingBefore = facts.remaining;
     }
-    // The switch opens a preempt channel behind the main one, so the destination must have seen that.
-    await this.#link.destination.pong(Ping.OPENED);
-    await this.#link.openPreempt();
+    await settlePreempt(this.#context, Ping.OPENED);
     await saver.drained(check);
     return "postcopy";
   }
@@ -395,7 +395,7 @@ export class OutgoingMigration {
     await this.#endChannels();
     await sendSwitch(first);
     this.#move("package-sent");
-    const runs = first.link.destination.pong(PostcopyPing.RUNS).then(() => {
+    const runs = whenItRuns(first.link).then(() => {
       first.link.trouble.check();
       this.#statistics.guestRuns();
       this.#move("destination-runs");
@@ -425,10 +425,11 @@ export class OutgoingMigration {
 
   async #sendLast(): Promise<void> {
     const { link } = this.#context;
+    // First, because with the other end the destination may close both.
+    await link.endPreempt();
     this.#handedOver = true;
     const sent = sendEnd(this.#context);
     sent.catch(() => {});
-    await link.endPreempt();
     await link.trouble.guard(link.destination.verdict(sent));
   }
 

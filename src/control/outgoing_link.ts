@@ -153,13 +153,16 @@ export class OutgoingLink implements AsyncDisposable {
   /**
    * Opens the preempt channel, on which requests are answered from now on, if there is to be one and it is
    * not there yet. The destination takes the second connection for it, so it must have seen the first.
+   * @returns Whether there is one now.
    */
-  async openPreempt(): Promise<void> {
-    if (!this.options.capabilities["postcopy-preempt"] || this.#preempt) return;
+  async openPreempt(): Promise<boolean> {
+    if (!this.options.capabilities["postcopy-preempt"]) return false;
+    if (this.#preempt) return true;
     this.#preempt = await connect(this.options.uri, this.transport);
     await this.trouble.guard(
       this.#returnPath!.usePreempt(this.#preempt.handOff(), this.#encoder!),
     );
+    return true;
   }
 
   /** Ends the preempt channel as the destination expects it, when nothing more will be asked for. */

@@ -24,8 +24,12 @@ import { RateLimit } from "./rate_limit.ts";
 
 /** Batches ahead of the channel: few, because the scan goes on where the destination asks. */
 const BATCHES_AHEAD = 2;
-/** How long a destination may take to answer while a broken migration is mended, in milliseconds. */
+/** How long a destination may take to load its devices, or to answer while it recovers, in milliseconds. */
 const ANSWER_TIMEOUT_MS = 30_000;
+
+/** How often a destination with a preempt channel is asked; the numbers of the PINGs are ours. */
+const PREEMPT_QUESTIONS = 8;
+const FIRST_PREEMPT_PING = 0x50;
 
 /** What one link's postcopy works with. */
 export interface PostcopyContext {
@@ -49,6 +53,28 @@ export function requireAllPages({ ram }: OutgoingMachine): void {
       { advice: "Turn the capability postcopy-ram off." },
     );
   }
+}
+
+/**
+ * Sees to it that a preempt channel is there before the switch. A QEMU accepts it only when it has nothing
+ * to read on the main channel, and from the command LISTEN on waits for it without reading either: so it
+ * gets some questions first, each of which it must have answered before the next.
+ * @param opened The PING whose answer says that the destination has the main channel.
+ */
+export async function settlePreempt({ link }: PostcopyContext, opened: number): Promise<void> {
+  const { stream, destination, trouble: { check } } = link;
+  await destination.pong(opened);
+  if (!await link.openPreempt()) return;
+  for (let i = 0; i < PREEMPT_QUESTIONS; i++) {
+    writePing(stream.writer, FIRST_PREEMPT_PING + i);
+    await stream.flush(check);
+    await destination.pong(FIRST_PREEMPT_PING + i);
+  }
+}
+
+/** Waits until the machine runs there. */
+export async function whenItRuns(link: OutgoingLink): Promise<void> {
+  await inTime(link, link.destination.pong(PostcopyPing.RUNS));
 }
 
 /** Sends what makes the machine run there; its guest is stopped here, and the dirty log synced. */
@@ -149,7 +175,7 @@ async function inTime(link: OutgoingLink, answer: Promise<void>): Promise<void> 
   const timer = setTimeout(() => {
     link.trouble.report(
       new ConnectionLostError(`The destination did not answer within ${ANSWER_TIMEOUT_MS} ms`, {
-        advice: "Look at the destination: it must be told to recover, too.",
+        advice: "Look at the destination; it must be told to recover before the source is.",
       }),
     );
   }, ANSWER_TIMEOUT_MS);
