@@ -399,6 +399,9 @@ export class OutgoingMigration {
       first.link.trouble.check();
       this.#statistics.guestRuns();
       this.#move("destination-runs");
+      if (this.options.capabilities["release-ram"] && !this.machine.pages) {
+        first.link.requests!.release();
+      }
     });
     runs.catch(() => {});
     for (;;) {

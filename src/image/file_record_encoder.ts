@@ -20,7 +20,7 @@ const HEADER = 8;
 export class FileRecordEncoder implements Disposable {
   readonly #file: FileChannel;
   readonly #index: PageIndex;
-  readonly #runs = new Int32Array(2 * BATCH_PAGES_MAX);
+  readonly claimed = { runs: new Int32Array(2 * BATCH_PAGES_MAX), count: 0 };
   readonly #names: readonly Uint8Array[];
   readonly #io: Uint8Array<ArrayBufferLike>;
   readonly #view: DataView<ArrayBufferLike>;
@@ -60,11 +60,12 @@ export class FileRecordEncoder implements Disposable {
 
   encodeRun(block: RamBlock, first: number, count: number, out: number): number {
     const unit = hostPageUnit(block, this.ram.pageSize);
-    const runs = claimUnits(block.dirty, unit, first, count, this.#runs);
+    const { runs } = this.claimed;
+    this.claimed.count = claimUnits(block.dirty, unit, first, count, runs);
     let at = out;
-    for (let run = 0; run < runs; run++) {
-      const end = this.#runs[2 * run]! + this.#runs[2 * run + 1]!;
-      for (let page = this.#runs[2 * run]!; page < end;) {
+    for (let run = 0; run < this.claimed.count; run++) {
+      const end = runs[2 * run]! + runs[2 * run + 1]!;
+      for (let page = runs[2 * run]!; page < end;) {
         if (this.#index.isZero(block.index, page)) {
           at = this.#encodeZero(block, page++, at);
           continue;

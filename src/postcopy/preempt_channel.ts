@@ -8,6 +8,7 @@
 import type { GuestRam } from "../machine/guest_ram.ts";
 import { hostPageUnit, type RamBlock } from "../machine/ram_block.ts";
 import { RamFlag } from "../ram/flags.ts";
+import { PageRelease } from "../ram/page_release.ts";
 import { RECORD_HEADER_MAX } from "../ram/record_encoder.ts";
 import { createRunEncoder, type RunEncoder, type RunEncoderOptions } from "../ram/run_encoder.ts";
 import type { ChannelCounters } from "../threads/channel_counters.ts";
@@ -23,6 +24,7 @@ const BUFFER_START = 4096;
 export class PreemptChannel {
   readonly #buffer: Uint8Array<ArrayBufferLike>;
   readonly #encoder: RunEncoder & Partial<Disposable>;
+  readonly #release: PageRelease;
 
   /**
    * @param channel The connection.
@@ -43,6 +45,7 @@ export class PreemptChannel {
     const io = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
     this.#buffer = new Uint8Array(io.buffer);
     this.#encoder = createRunEncoder(ram, io, { ...encoder, wholeHostPages: true });
+    this.#release = new PageRelease(ram);
   }
 
   /**
@@ -59,7 +62,10 @@ export class PreemptChannel {
       const pages = Math.min(chunk, first + count - page);
       const end = this.#encoder.encodeRun(block, page, pages, BUFFER_START);
       if (end === BUFFER_START) continue;
+      if (this.requests.releases) this.#release.note(block, this.#encoder.claimed);
+      this.#release.writing();
       await this.channel.write(this.#buffer.subarray(BUFFER_START, end));
+      this.#release.written();
       this.counters.add("bytes", end - BUFFER_START);
       this.counters.add("packets", 1);
       this.counters.add("normalPages", this.#encoder.normalPages - normalPages);

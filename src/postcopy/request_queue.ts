@@ -21,10 +21,12 @@ const Word = {
   COUNT: 33,
   /** How many pages are claimed for the preempt channel and not yet written to it. */
   BUSY: 34,
+  /** Not 0 once the memory of sent pages is to be given back; written by the main thread. */
+  RELEASE: 35,
 } as const;
 /** Where, in 64-bit words, the last requested page stands: block × 2^40 + page, plus one. */
-const LAST = 18;
-const CONTROL_BYTES = 160;
+const LAST = 20;
+const CONTROL_BYTES = 192;
 
 /** How many requests wait at most; a power of two. With more the return path is read no further. */
 export const REQUESTS_MAX = 1024;
@@ -85,6 +87,11 @@ export class RequestQueue {
     Atomics.store(this.#control, Word.OPEN, 1);
   }
 
+  /** From now on the memory of pages that are sent is given back: nobody needs them here. */
+  release(): void {
+    Atomics.store(this.#control, Word.RELEASE, 1);
+  }
+
   /** The page that was asked for last, if one was since the last call. */
   takeLast(): { readonly block: number; readonly page: number } | undefined {
     const last = Atomics.load(this.#last, LAST);
@@ -97,6 +104,13 @@ export class RequestQueue {
   /** Whether pages are claimed that are not written yet. */
   get busy(): boolean {
     return Atomics.load(this.#control, Word.BUSY) !== 0;
+  }
+
+  // ── whoever sends pages ───────────────────────────────────────────────────────────────────────
+
+  /** Whether the memory of pages that are sent is to be given back. */
+  get releases(): boolean {
+    return Atomics.load(this.#control, Word.RELEASE) !== 0;
   }
 
   // ── the return path ───────────────────────────────────────────────────────────────────────────

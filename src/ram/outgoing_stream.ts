@@ -7,7 +7,8 @@
 import type { GuestRam } from "../machine/guest_ram.ts";
 import type { RunEncoderOptions } from "./run_encoder.ts";
 import type { BatchSink } from "./save.ts";
-import type { MainSendStart, PostcopyInput } from "./save_loop.ts";
+import type { PostcopyInput } from "./postcopy_parts.ts";
+import type { MainSendStart } from "./save_loop.ts";
 import type { PageIndexLayout } from "../image/page_index.ts";
 import { ChannelCounters } from "../threads/channel_counters.ts";
 import { JOB_BYTES_MAX, JobKind, JobRing, type Progress } from "../threads/job_ring.ts";

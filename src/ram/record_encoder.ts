@@ -33,10 +33,18 @@ export interface RecordEncoderOptions {
   readonly digests?: DigestTableLayout;
 }
 
+/** The pages that one call has claimed and encoded, as pairs of first page and count. */
+export interface ClaimedRuns {
+  readonly runs: Int32Array;
+  /** How many pairs. */
+  count: number;
+}
+
 /** The records of one channel; remembers which block the last record named. */
 export class RecordEncoder {
   readonly #kernels = new Map<WebAssembly.Memory, RamRecordsKernel>();
-  readonly #runs = new Int32Array(2 * BATCH_PAGES_MAX);
+  /** What the last call of {@linkcode RecordEncoder.encodeRun} has claimed. */
+  readonly claimed: ClaimedRuns = { runs: new Int32Array(2 * BATCH_PAGES_MAX), count: 0 };
   readonly #names: Uint8Array[];
   readonly #io: Uint8Array<ArrayBufferLike>;
   readonly #view: DataView<ArrayBufferLike>;
@@ -83,11 +91,12 @@ export class RecordEncoder {
    */
   encodeRun(block: RamBlock, first: number, count: number, out: number): number {
     const unit = this.options.wholeHostPages ? hostPageUnit(block, this.ram.pageSize) : 1;
-    const runs = claimUnits(block.dirty, unit, first, count, this.#runs);
+    const { runs } = this.claimed;
+    this.claimed.count = claimUnits(block.dirty, unit, first, count, runs);
     let at = out;
-    for (let run = 0; run < runs; run++) {
-      const first = this.#runs[2 * run]!;
-      const count = this.#runs[2 * run + 1]!;
+    for (let run = 0; run < this.claimed.count; run++) {
+      const first = runs[2 * run]!;
+      const count = runs[2 * run + 1]!;
       at = this.options.onlyZero
         ? this.#encodeZeros(block, first, count, at)
         : this.#encodeClaimed(block, first, count, at);

@@ -7,7 +7,7 @@ import { FileRecordEncoder } from "../image/file_record_encoder.ts";
 import type { PageFile } from "../image/page_index.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
 import type { RamBlock } from "../machine/ram_block.ts";
-import { RecordEncoder, type RecordEncoderOptions } from "./record_encoder.ts";
+import { type ClaimedRuns, RecordEncoder, type RecordEncoderOptions } from "./record_encoder.ts";
 
 /** The records of one channel; remembers which block the last record named. */
 export interface RunEncoder {
@@ -15,6 +15,8 @@ export interface RunEncoder {
   readonly normalPages: number;
   /** Pages encoded as zeros since the start. */
   readonly zeroPages: number;
+  /** Which pages the last call of {@linkcode RunEncoder.encodeRun} has claimed. */
+  readonly claimed: ClaimedRuns;
   /** Makes the next record name its block, as it must after a break of the channel. */
   forgetBlock(): void;
   /**

@@ -8,14 +8,11 @@
 import { PageIndex, type PageIndexLayout } from "../image/page_index.ts";
 import { GuestRam, type GuestRamLayout } from "../machine/guest_ram.ts";
 import { hostPageUnit, type RamBlock } from "../machine/ram_block.ts";
-import { RequestQueue, type RequestQueueLayout } from "../postcopy/request_queue.ts";
 import { ChannelCounters } from "../threads/channel_counters.ts";
 import { JobKind, JobRing, type JobRingLayout } from "../threads/job_ring.ts";
 import type { Channel, ChannelSpec } from "../transport/channel.ts";
-import { ByteWriter } from "../wire/byte_writer.ts";
-import { ElementType, writeSectionFooter, writeShortSectionHeader } from "../wire/section.ts";
-import { RamFlag } from "./flags.ts";
 import { noteRecords } from "./note_records.ts";
+import { type PostcopyInput, PostcopyParts } from "./postcopy_parts.ts";
 import { RECORD_HEADER_MAX } from "./record_encoder.ts";
 import { createRunEncoder, type RunEncoder, type RunEncoderOptions } from "./run_encoder.ts";
 
@@ -41,14 +38,6 @@ export interface SaveLoopInput {
   readonly index?: PageIndexLayout | undefined;
   /** What the job POSTCOPY begins. */
   readonly postcopy?: PostcopyInput | undefined;
-}
-
-/** How a main channel goes on in postcopy. */
-export interface PostcopyInput {
-  /** Pages that the destination waits for. */
-  readonly requests: RequestQueueLayout;
-  /** How the stream's elements refer to the `ram` section. */
-  readonly sectionId: number;
 }
 
 /** What the worker is started with. */
@@ -206,6 +195,9 @@ class SaveLoop {
         ...[this.#view, from, this.#fill, offset] as const,
       );
     }
+    if (this.#postcopy?.requests.releases) {
+      this.#postcopy.release.note(block, this.#encoder.claimed);
+    }
     this.#counters.add("bytes", this.#fill - from);
     this.#counters.add("normalPages", this.#encoder.normalPages - normalPages);
     this.#counters.add("zeroPages", this.#encoder.zeroPages - zeroPages);
@@ -224,7 +216,7 @@ class SaveLoop {
 
   /** From here on all pages are sent by this channel, in parts that it makes, whole host pages at a time. */
   #beginPostcopy(): void {
-    this.#postcopy = new PostcopyParts(this.input.postcopy!);
+    this.#postcopy = new PostcopyParts(this.input.postcopy!, this.#ram);
     this.#encoder[Symbol.dispose]?.();
     const { detectZero, pages } = this.input.encoder;
     this.#encoder = createRunEncoder(this.#ram, this.#io, {
@@ -268,6 +260,7 @@ class SaveLoop {
     const length = this.#fill - this.#half;
     if (length === 0) return;
     await this.#written();
+    this.#postcopy?.release.writing();
     this.#writing = this.channel.write(this.#buffer.subarray(this.#half, this.#fill));
     this.#writing.catch(() => {}); // it is looked at before the next write, and may fail earlier
     this.#counters.add("packets", 1);
@@ -281,30 +274,7 @@ class SaveLoop {
     const writing = this.#writing;
     this.#writing = undefined;
     await writing;
+    this.#postcopy?.release.written();
     this.#counters.add("waitMs", performance.now() - before);
-  }
-}
-
-/** The parts of the `ram` section that the channel makes by itself in postcopy. */
-class PostcopyParts {
-  readonly requests: RequestQueue;
-  readonly begin: Uint8Array;
-  readonly end: Uint8Array;
-  /** Whether a part has begun and not ended. */
-  isInside = false;
-  isServing = false;
-
-  constructor({ requests, sectionId }: PostcopyInput) {
-    this.requests = new RequestQueue(requests);
-    const writer = new ByteWriter(32);
-    writeShortSectionHeader(writer, ElementType.SECTION_PART, sectionId);
-    this.begin = writer.take();
-    writeSectionFooter(writer.be64(RamFlag.EOS), sectionId);
-    this.end = writer.take();
-  }
-
-  /** Whether requested pages wait. */
-  get isAsked(): boolean {
-    return this.requests.pending > 0;
   }
 }
