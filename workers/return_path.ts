@@ -4,7 +4,7 @@
  * @module
  */
 import { GuestRam } from "../src/machine/guest_ram.ts";
-import { RequestQueue } from "../src/postcopy/request_queue.ts";
+import { RequestQueue } from "../src/threads/request_queue.ts";
 import { PreemptChannel } from "../src/postcopy/preempt_channel.ts";
 import type { FromReturnPath, ToReturnPath } from "../src/postcopy/return_path.ts";
 import { ReturnPathLoop, type ReturnPathStart } from "../src/postcopy/return_path_loop.ts";

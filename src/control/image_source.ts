@@ -4,7 +4,7 @@
  * @module
  */
 import type { MachineImage } from "../image/machine_image.ts";
-import type { PageFile } from "../image/page_index.ts";
+import type { PageFile } from "../ram/page_index.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
 import type { RamBlockEntry } from "../ram/block_list.ts";
 import type { ByteWriter } from "../wire/byte_writer.ts";

@@ -47,6 +47,7 @@ import {
 import type { Parameters } from "./parameters.ts";
 import type { ProvidedRam } from "./provided_ram.ts";
 import { prepareIncoming } from "./spare_threads.ts";
+import { tlsTransport } from "./tls_options.ts";
 import { Trouble } from "./trouble.ts";
 
 /** How long the last word to a source, and its last bytes, may take, in milliseconds. */
@@ -63,13 +64,23 @@ export interface IncomingOptions {
   readonly parameters: Parameters;
   /** Gets the events QMP would emit, and is to return soon. */
   readonly onEvent?: (event: MigrationEvent) => void;
-  readonly transport?: Pick<TransportOptions, "handOff" | "vsock">;
+  readonly transport?: Pick<TransportOptions, "handOff" | "vsock" | "onRefused">;
   /**
    * How long a source that has connected may take to say what machine it has: until then it could be
    * anybody, and keeps the source from connecting. In milliseconds.
    * @default {30000}
    */
   readonly beginningTimeout?: number;
+  /**
+   * How long a source may take, once one of its channels is there, to open the others; in milliseconds.
+   * @default {10000}
+   */
+  readonly channelsTimeout?: number;
+  /**
+   * How long nothing may pass on multifd channels that are waited for; in milliseconds.
+   * @default {10000}
+   */
+  readonly stallTimeout?: number;
 }
 
 /** One migration from somewhere else to here. */
@@ -149,6 +160,11 @@ export class IncomingMigration implements LoadTarget {
     this.#trouble.report(new CancelledError("The incoming migration was cancelled"));
   }
 
+  /** Breaks its connections, as a network would. */
+  yank(): void {
+    this.#trouble.report(new ConnectionLostError("The connection was broken by yank"));
+  }
+
   async #run(): Promise<MigrationInfo> {
     try {
       for (const phase of [this.#listen, this.#accept, this.#load]) {
@@ -167,6 +183,7 @@ export class IncomingMigration implements LoadTarget {
     if (this.options.capabilities.multifd) requireMultiChannel(this.options.uri);
     this.#listener = await listen(this.options.uri, {
       ...this.options.transport,
+      ...await tlsTransport("destination", this.options),
       signal: this.#abort.signal,
     });
     this.#move("listen");
@@ -177,10 +194,11 @@ export class IncomingMigration implements LoadTarget {
   }
 
   async #accept(): Promise<void> {
-    const { capabilities, parameters, transport } = this.options;
+    const { capabilities, parameters, transport, channelsTimeout, stallTimeout } = this.options;
     const { main: endpoint, multifd: channels } = await acceptChannels(this.#listener!, {
       multifd: capabilities.multifd ? parameters["multifd-channels"] : 0,
       ...this.target.uuid && { uuid: this.target.uuid },
+      ...channelsTimeout !== undefined && { timeoutMs: channelsTimeout },
       signal: this.#abort.signal,
     });
     this.#endpoint = endpoint;
@@ -190,6 +208,7 @@ export class IncomingMigration implements LoadTarget {
         channels,
         parameters,
         handOff: transport?.handOff,
+        stallTimeout,
         spares: this.#spares,
         onRoundEnd: () => this.#provided?.giveBack(),
         onFailure: (error) => this.#trouble.report(error),

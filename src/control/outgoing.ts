@@ -57,6 +57,8 @@ import {
   whenItRuns,
 } from "./outgoing_postcopy.ts";
 import { OutgoingStatistics } from "./outgoing_statistics.ts";
+import { OutgoingThrottle } from "./outgoing_throttle.ts";
+import { OutgoingXbzrle } from "./outgoing_xbzrle.ts";
 import type { Parameters } from "./parameters.ts";
 import { RateLimit } from "./rate_limit.ts";
 
@@ -78,6 +80,11 @@ export interface OutgoingOptions {
   readonly transport?: Pick<TransportOptions, "handOff" | "vsock">;
   /** Threads that were started before (`spare_threads.ts`); they stay the caller's. */
   readonly spares?: SpareWorkers;
+  /**
+   * How long a destination may take nothing of what is sent to it; in milliseconds.
+   * @default {10000}
+   */
+  readonly stallTimeout?: number;
 }
 
 /** One migration from here to somewhere else. */
@@ -88,6 +95,8 @@ export class OutgoingMigration {
    */
   readonly completed: Promise<MigrationInfo>;
   readonly #statistics: OutgoingStatistics;
+  readonly #throttle: OutgoingThrottle;
+  readonly #xbzrle: OutgoingXbzrle | undefined;
   #parameters: Parameters;
   #status: MigrationStatus = "none";
   #link: OutgoingLink;
@@ -113,6 +122,10 @@ export class OutgoingMigration {
   ) {
     this.#parameters = options.parameters;
     this.#statistics = new OutgoingStatistics(machine.ram);
+    this.#throttle = new OutgoingThrottle(machine, options.capabilities);
+    if (options.capabilities.xbzrle) {
+      this.#xbzrle = new OutgoingXbzrle(options.parameters, machine.ram.pageSize);
+    }
     this.#link = this.#newLink(options.uri);
     this.#move("start");
     this.completed = this.#run();
@@ -130,6 +143,8 @@ export class OutgoingMigration {
     const tellsFailure = this.#status === "failed" || this.#status === "postcopy-paused";
     return {
       ...this.#statistics.info(this.#status, this.#saver?.remaining ?? 0),
+      ...this.#throttle.info(),
+      ...(this.#xbzrle && { "xbzrle-cache": this.#xbzrle.info() }),
       ...(this.#log && { "dirty-log": this.#log.description }),
       ...(failure && tellsFailure && { "error-desc": failure.message }),
     };
@@ -138,6 +153,7 @@ export class OutgoingMigration {
   /** Changes parameters under way; what they allow changes at once. */
   setParameters(parameters: Parameters): void {
     this.#parameters = parameters;
+    this.#xbzrle?.setParameters(parameters);
   }
 
   /**
@@ -153,6 +169,11 @@ export class OutgoingMigration {
     }
     this.#move("cancel");
     this.#link.trouble.report(new CancelledError("The migration was cancelled"));
+  }
+
+  /** Breaks its connections, as a network would. */
+  yank(): void {
+    this.#link.trouble.report(new ConnectionLostError("The connection was broken by yank"));
   }
 
   /**
@@ -233,10 +254,10 @@ export class OutgoingMigration {
   }
 
   #newLink(uri: MigrationUri): OutgoingLink {
-    const { capabilities, transport, spares } = this.options;
+    const { capabilities, transport, spares, stallTimeout } = this.options;
     return new OutgoingLink({
-      ...{ uri, capabilities, transport, spares },
-      ...{ machine: this.machine, statistics: this.#statistics },
+      ...{ uri, capabilities, transport, spares, stallTimeout },
+      ...{ machine: this.machine, statistics: this.#statistics, parameters: this.#parameters },
       allSent: () => this.#handedOver,
     });
   }
@@ -267,6 +288,7 @@ export class OutgoingMigration {
       encoder: {
         ...{ detectZero: this.#detectsZero, pages, ...digests },
         ...(this.#multifd && { onlyZero: true }),
+        ...(this.#xbzrle && { xbzrle: this.#xbzrle.buffer }),
       },
       recovering: false,
       others: sender ? [sender] : [],
@@ -312,6 +334,7 @@ export class OutgoingMigration {
       const end = await saver.sendPart({ allowance, check });
       this.#statistics.measure();
       if (end === "limit") await this.#link.sleep(limit.untilNextSlice(performance.now()));
+      if (this.#throttle.wantsSync) await this.#sync();
       if (end !== "round") continue;
       await saver.drained(check);
       this.#statistics.measure(true);
@@ -507,6 +530,7 @@ export class OutgoingMigration {
   }
 
   async #cleanUp(): Promise<void> {
+    this.#throttle.end();
     await Promise.allSettled([
       this.#multifd?.[Symbol.asyncDispose](),
       this.#link[Symbol.asyncDispose](),
@@ -516,10 +540,14 @@ export class OutgoingMigration {
 
   async #sync(): Promise<void> {
     this.#synced(await this.#log?.log.sync() ?? 0);
+    const { syncs, pages } = this.#statistics;
+    this.#xbzrle?.synced(syncs, pages, this.#stopped);
   }
 
   #synced(dirtied: number): void {
     this.#statistics.synced(dirtied);
+    const bytes = dirtied * this.machine.ram.pageSize;
+    this.#throttle.synced(bytes, this.#statistics.transferred, this.#parameters);
     this.#emit({ event: "MIGRATION_PASS", data: { pass: this.#statistics.syncs } });
   }
 

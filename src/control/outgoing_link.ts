@@ -6,7 +6,7 @@
  */
 import { asMigrationError, ConnectionLostError, SettingError } from "../errors.ts";
 import { isBeforePreemptAtSwitch } from "../postcopy/preempt_dialect.ts";
-import { RequestQueue } from "../postcopy/request_queue.ts";
+import { RequestQueue } from "../threads/request_queue.ts";
 import { ReturnPath } from "../postcopy/return_path.ts";
 import { OutgoingStream } from "../ram/outgoing_stream.ts";
 import type { RunEncoderOptions } from "../ram/run_encoder.ts";
@@ -21,7 +21,9 @@ import { DestinationWord } from "./destination_word.ts";
 import { requireMultiChannel } from "./multi_channel.ts";
 import type { OutgoingMachine } from "./outgoing_machine.ts";
 import type { OutgoingStatistics } from "./outgoing_statistics.ts";
+import type { Parameters } from "./parameters.ts";
 import { StallWatch, type Watched } from "./stall_watch.ts";
+import { tlsTransport } from "./tls_options.ts";
 import { Trouble } from "./trouble.ts";
 
 /** How long a connection may take to come about, in milliseconds. */
@@ -35,6 +37,9 @@ export interface LinkOptions {
   readonly statistics: OutgoingStatistics;
   readonly transport?: Pick<TransportOptions, "handOff" | "vsock"> | undefined;
   readonly spares?: SpareWorkers | undefined;
+  readonly parameters: Parameters;
+  /** How long nothing may pass, in milliseconds. */
+  readonly stallTimeout?: number | undefined;
   /** Whether all has been sent: from then on the destination's last word is what counts. */
   readonly allSent: () => boolean;
 }
@@ -62,6 +67,7 @@ export class OutgoingLink implements AsyncDisposable {
   #returnPath: ReturnPath | undefined;
   #stallWatch: StallWatch | undefined;
   #encoder: RunEncoderOptions | undefined;
+  #tls: Pick<TransportOptions, "tls"> = {};
 
   /** @param options What for. Nothing happens before {@linkcode OutgoingLink.connect}. */
   constructor(private readonly options: LinkOptions) {
@@ -76,7 +82,12 @@ export class OutgoingLink implements AsyncDisposable {
   /** How further connections of it are made. */
   get transport(): TransportOptions {
     const { transport } = this.options;
-    return { ...transport, signal: this.#abort.signal, timeoutMs: CONNECT_TIMEOUT_MS };
+    return {
+      ...transport,
+      ...this.#tls,
+      signal: this.#abort.signal,
+      timeoutMs: CONNECT_TIMEOUT_MS,
+    };
   }
 
   /** The main channel, once the threads are there. */
@@ -97,6 +108,7 @@ export class OutgoingLink implements AsyncDisposable {
   async connect(): Promise<void> {
     const { uri, capabilities } = this.options;
     if (capabilities["postcopy-preempt"]) requireMultiChannel(uri, "postcopy-preempt");
+    this.#tls = await tlsTransport("source", this.options);
     const endpoint = await connect(uri, this.transport);
     this.#endpoint = endpoint;
     this.#watchCommand(endpoint);
@@ -141,7 +153,11 @@ export class OutgoingLink implements AsyncDisposable {
       if (requests) statistics.addRequests(requests);
     }
     const watched = [stream, ...threads.others ?? [], ...this.#watchedPreempt()];
-    this.#stallWatch = new StallWatch(() => watched, (error) => this.trouble.report(error));
+    this.#stallWatch = new StallWatch(
+      () => watched,
+      (error) => this.trouble.report(error),
+      this.options.stallTimeout,
+    );
   }
 
   /** Whether the preempt channel is opened while the machine is set up, and not at the switch. */

@@ -17,7 +17,7 @@ import { writeStreamHeader } from "../wire/stream_header.ts";
 import { writeVmDescription } from "../wire/vm_description.ts";
 import { writeIndexTrailer } from "./index_trailer.ts";
 import type { MachineImage } from "./machine_image.ts";
-import { PageIndex } from "./page_index.ts";
+import { PageIndex } from "../ram/page_index.ts";
 
 /** The record that ends a section of RAM, and its footer, in bytes. */
 const SECTION_END_SIZE = 8 + SECTION_FOOTER_SIZE;

@@ -15,7 +15,7 @@ import { FileSource } from "./file_source.ts";
 import { type ImageBlocks, ImageLoader, noRam, notAllRam } from "./image_loader.ts";
 import { type IndexTrailer, readIndexTrailer } from "./index_trailer.ts";
 import type { CarriedSection } from "./machine_image.ts";
-import { PageIndex, type PageIndexLayout } from "./page_index.ts";
+import { PageIndex, type PageIndexLayout } from "../ram/page_index.ts";
 import { RecordWalker } from "./record_walker.ts";
 
 /** What a file has; fit to be posted. */

@@ -16,7 +16,7 @@
 import { crc32 } from "node:zlib";
 import type { FileChannel } from "../transport/file_channel.ts";
 import { ByteWriter } from "../wire/byte_writer.ts";
-import type { PageIndex } from "./page_index.ts";
+import type { PageIndex } from "../ram/page_index.ts";
 
 const MAGIC = "FERRYIDX";
 const VERSION = 1;

@@ -7,7 +7,7 @@
 import { markUntouched } from "../dirty/untouched.ts";
 import { IncompatibleError, StreamFormatError } from "../errors.ts";
 import { GuestRam } from "../machine/guest_ram.ts";
-import { type PageFile, PageIndex } from "./page_index.ts";
+import { type PageFile, PageIndex } from "../ram/page_index.ts";
 import { targetPageSize } from "../machine/page.ts";
 import type { RamBlockEntry } from "../ram/block_list.ts";
 import { describedSizes } from "../savevm/vm_description_sizes.ts";

@@ -9,7 +9,7 @@ import type { RamBlockEntry } from "../ram/block_list.ts";
 import { RamFlag } from "../ram/flags.ts";
 import { decodeText } from "../wire/byte_reader.ts";
 import type { FileSource } from "./file_source.ts";
-import { PageIndex } from "./page_index.ts";
+import { PageIndex } from "../ram/page_index.ts";
 
 /** The longest record's header, with its block's name, in bytes. */
 const HEADER_MAX = 8 + 256;

@@ -46,6 +46,12 @@ export interface RunStateChange {
 /** Told of a change, and waited for. */
 export type RunStateListener = (change: RunStateChange) => void | Promise<void>;
 
+/** What a machine consists of, before it is one. */
+export interface MachineParts extends Pick<Machine, "name" | "ram" | "vcpus" | "devices"> {
+  /** Rejects with what a guest threw, when one did. */
+  readonly failed: Promise<never>;
+}
+
 /** A machine; made with `await using`, it ends with its scope. */
 export class Machine implements AsyncDisposable {
   /** The machine type. */
@@ -64,18 +70,14 @@ export class Machine implements AsyncDisposable {
   /** Starts and stops take turns. */
   #turn: Promise<unknown> = Promise.resolve();
 
-  private constructor(
-    options: MachineOptions,
-    ram: GuestRam,
-    vcpus: readonly Vcpu[],
-    failed: Promise<never>,
-  ) {
-    this.name = options.name;
-    this.ram = ram;
-    this.vcpus = vcpus;
-    this.devices = options.devices ?? [];
-    this.failed = failed;
-    failed.catch((error) => this.#onFailure(error));
+  /** @param parts What {@linkcode Machine.prepare} made. */
+  protected constructor(parts: MachineParts) {
+    this.name = parts.name;
+    this.ram = parts.ram;
+    this.vcpus = parts.vcpus;
+    this.devices = parts.devices;
+    this.failed = parts.failed;
+    this.failed.catch((error) => this.#onFailure(error));
   }
 
   /**
@@ -85,6 +87,11 @@ export class Machine implements AsyncDisposable {
    * @throws {RangeError} If the RAM cannot be laid out.
    */
   static async create(options: MachineOptions): Promise<Machine> {
+    return new Machine(await this.prepare(options));
+  }
+
+  /** Makes what a machine consists of. @throws As {@linkcode Machine.create}. */
+  protected static async prepare(options: MachineOptions): Promise<MachineParts> {
     const guests = (options.vcpus ?? []).map(specOf);
     const ram = options.ram instanceof GuestRam ? options.ram : ramOf(options.ram);
     const failure = Promise.withResolvers<never>();
@@ -105,7 +112,8 @@ export class Machine implements AsyncDisposable {
       await Promise.all(vcpus.map((vcpu) => vcpu[Symbol.asyncDispose]()));
       throw failed.reason;
     }
-    return new Machine(options, ram, vcpus, failure.promise);
+    const { name, devices = [] } = options;
+    return { name, ram, vcpus, devices, failed: failure.promise };
   }
 
   /** What the machine is doing. */

@@ -13,7 +13,7 @@ import { RECORD_HEADER_MAX } from "../ram/record_encoder.ts";
 import { createRunEncoder, type RunEncoder, type RunEncoderOptions } from "../ram/run_encoder.ts";
 import type { ChannelCounters } from "../threads/channel_counters.ts";
 import type { Channel } from "../transport/channel.ts";
-import type { RequestQueue } from "./request_queue.ts";
+import type { RequestQueue } from "../threads/request_queue.ts";
 
 /** How many bytes of pages are written at once. */
 const CHUNK = 64 * 1024;

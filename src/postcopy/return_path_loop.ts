@@ -13,7 +13,7 @@ import type { Channel, ChannelSpec } from "../transport/channel.ts";
 import { ChannelSource } from "../transport/channel_source.ts";
 import { ByteReader } from "../wire/byte_reader.ts";
 import { readReturnPathMessage, type ReturnPathMessage } from "../wire/return_path.ts";
-import { RequestQueue, type RequestQueueLayout } from "./request_queue.ts";
+import { RequestQueue, type RequestQueueLayout } from "../threads/request_queue.ts";
 import type { PreemptChannel } from "./preempt_channel.ts";
 import { readReceivedBitmap } from "./received_bitmap.ts";
 

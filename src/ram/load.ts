@@ -11,7 +11,7 @@ import { type BlockListDialect, RAM_MAX, type RamBlockEntry, readBlockList } fro
 import { describeRamFlags, RAM_FLAGS_MASK, RamFlag } from "./flags.ts";
 
 /** Kinds of records that the channel's worker places. */
-const PAGE_KINDS: readonly number[] = [RamFlag.PAGE, RamFlag.ZERO];
+const PAGE_KINDS: readonly number[] = [RamFlag.PAGE, RamFlag.ZERO, RamFlag.XBZRLE];
 
 /** What the section needs of its surroundings. */
 export interface RamLoaderOptions {
@@ -109,6 +109,5 @@ function adviceFor(flags: number): string {
   if (kind === RamFlag.COMPRESS_PAGE) {
     return "Turn the source's capability `compress` off: it was removed from QEMU 9.1.";
   }
-  if (kind === RamFlag.XBZRLE) return "Turn the source's capability `xbzrle` off.";
   return "The stream is damaged, or from a QEMU with a record that is not known here.";
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { PageIndex } from "../image/page_index.ts";
+import type { PageIndex } from "./page_index.ts";
 import { RamFlag } from "./flags.ts";
 
 /**

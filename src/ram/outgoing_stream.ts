@@ -9,7 +9,7 @@ import type { RunEncoderOptions } from "./run_encoder.ts";
 import type { BatchSink } from "./save.ts";
 import type { PostcopyInput } from "./postcopy_parts.ts";
 import type { MainSendStart } from "./save_loop.ts";
-import type { PageIndexLayout } from "../image/page_index.ts";
+import type { PageIndexLayout } from "./page_index.ts";
 import { ChannelCounters } from "../threads/channel_counters.ts";
 import { JOB_BYTES_MAX, JobKind, JobRing, type Progress } from "../threads/job_ring.ts";
 import type { SpareWorkers } from "../threads/spare_workers.ts";

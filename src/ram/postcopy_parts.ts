@@ -6,7 +6,7 @@
  * @module
  */
 import type { GuestRam } from "../machine/guest_ram.ts";
-import { RequestQueue, type RequestQueueLayout } from "../postcopy/request_queue.ts";
+import { RequestQueue, type RequestQueueLayout } from "../threads/request_queue.ts";
 import { ByteWriter } from "../wire/byte_writer.ts";
 import { ElementType, writeSectionFooter, writeShortSectionHeader } from "../wire/section.ts";
 import { RamFlag } from "./flags.ts";

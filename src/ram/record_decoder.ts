@@ -6,12 +6,12 @@
  * @module
  */
 import { IncompatibleError, StreamFormatError } from "../errors.ts";
-import { bindRamRecords, type RamRecordsKernel } from "../kernels/ram_records.ts";
+import { bindRamRecords, type RamRecordsKernel, XBZRLE_FAULTS } from "../kernels/ram_records.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
 import type { RamBlock, RamSegment } from "../machine/ram_block.ts";
 import { SHARED_STREAM_SIZE, type SharedStream } from "../threads/shared_stream.ts";
 import { decodeText } from "../wire/byte_reader.ts";
-import { RamFlag } from "./flags.ts";
+import { RamFlag, XBZRLE_ENCODING, XBZRLE_HEADER } from "./flags.ts";
 
 /** Why {@linkcode RecordDecoder.advance} stopped. */
 export type DecoderPause =
@@ -32,6 +32,8 @@ export class RecordDecoder {
   normalPages = 0;
   /** Pages placed as zeros since the start. */
   zeroPages = 0;
+  /** Pages placed as differences to what was there, since the start. */
+  encodedPages = 0;
 
   /**
    * @param ram Where the pages go.
@@ -75,6 +77,7 @@ export class RecordDecoder {
     if (consumed > 0) this.stream.consume(consumed);
     this.normalPages += kernel.normal_pages.value;
     this.zeroPages += kernel.zero_pages.value;
+    this.encodedPages += kernel.encoded_pages.value;
   }
 
   /** One record with all checks; `undefined` when it was placed. */
@@ -85,7 +88,7 @@ export class RecordDecoder {
     const header = this.#view.getBigUint64(0);
     const flags = Number(header & BigInt(this.ram.pageSize - 1));
     const kind = flags & ~RamFlag.CONTINUE;
-    if (kind !== RamFlag.PAGE && kind !== RamFlag.ZERO) return "other";
+    if (kind !== RamFlag.PAGE && kind !== RamFlag.ZERO && kind !== RamFlag.XBZRLE) return "other";
 
     let size = 8;
     let block = this.#block;
@@ -108,12 +111,63 @@ export class RecordDecoder {
         this.#here(),
       );
     }
-    const body = kind === RamFlag.PAGE ? this.ram.pageSize : 1;
+    let body = kind === RamFlag.PAGE ? this.ram.pageSize : 1;
+    if (kind === RamFlag.XBZRLE) {
+      if (available < size + XBZRLE_HEADER) return "more";
+      body = XBZRLE_HEADER + this.#differencesLength(size);
+    }
     if (available < size + body) return "more";
-    this.#place(block, Number(offset), kind, size);
+    if (kind === RamFlag.XBZRLE) this.#placeDifferences(block, Number(offset), size, body);
+    else this.#place(block, Number(offset), kind, size);
     stream.consume(size + body);
     this.#block = block;
     return undefined;
+  }
+
+  /** How many bytes of differences follow in an XBZRLE record. @param skip Where they are announced. */
+  #differencesLength(skip: number): number {
+    this.stream.peek(this.#head.subarray(0, XBZRLE_HEADER), skip);
+    const encoding = this.#head[0]!;
+    if (encoding !== XBZRLE_ENCODING) {
+      throw new StreamFormatError(
+        `XBZRLE record with encoding ${encoding}: only ${XBZRLE_ENCODING} is known`,
+        this.#here(),
+      );
+    }
+    const length = this.#view.getUint16(1);
+    if (length > this.ram.pageSize) {
+      throw new StreamFormatError(
+        `XBZRLE record of ${length} bytes: at most a page's ${this.ram.pageSize} are possible`,
+        this.#here(),
+      );
+    }
+    return length;
+  }
+
+  #placeDifferences(block: RamBlock, offset: number, skip: number, body: number): void {
+    const { pageSize } = this.ram;
+    const segment = block.segmentAt(offset);
+    const page = offset / pageSize;
+    this.#segment = segment;
+    const kernel = this.#kernelOf(segment.memory);
+    const length = body - XBZRLE_HEADER;
+    const from = (this.stream.ringOffset + skip + XBZRLE_HEADER) & (SHARED_STREAM_SIZE - 1);
+    block.untouched.delete(page);
+    const fault = kernel.xbzrle(
+      kernel.unwrap(from, length, SHARED_STREAM_SIZE),
+      length,
+      segment.base + offset - segment.offset,
+      pageSize,
+    );
+    if (fault !== 0) {
+      throw new StreamFormatError(
+        `XBZRLE record of page 0x${offset.toString(16)} of RAM block "${block.name}": ` +
+          XBZRLE_FAULTS[fault],
+        this.#here(),
+      );
+    }
+    block.received.add(page);
+    this.encodedPages++;
   }
 
   #place(block: RamBlock, offset: number, kind: number, skip: number): void {

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { FileRecordEncoder } from "../image/file_record_encoder.ts";
-import type { PageFile } from "../image/page_index.ts";
+import { FileRecordEncoder } from "./file_record_encoder.ts";
+import type { PageFile } from "./page_index.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
 import type { RamBlock } from "../machine/ram_block.ts";
 import { type ClaimedRuns, RecordEncoder, type RecordEncoderOptions } from "./record_encoder.ts";
@@ -15,6 +15,10 @@ export interface RunEncoder {
   readonly normalPages: number;
   /** Pages encoded as zeros since the start. */
   readonly zeroPages: number;
+  /** Pages encoded as differences since the start. */
+  readonly encodedPages: number;
+  /** How much room in the buffer a page takes at most, without `RECORD_HEADER_MAX` for the first. */
+  readonly pageBytesMax: number;
   /** Which pages the last call of {@linkcode RunEncoder.encodeRun} has claimed. */
   readonly claimed: ClaimedRuns;
   /** Makes the next record name its block, as it must after a break of the channel. */

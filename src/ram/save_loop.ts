@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { PageIndex, type PageIndexLayout } from "../image/page_index.ts";
+import { PageIndex, type PageIndexLayout } from "./page_index.ts";
 import { GuestRam, type GuestRamLayout } from "../machine/guest_ram.ts";
 import { hostPageUnit, type RamBlock } from "../machine/ram_block.ts";
 import { ChannelCounters } from "../threads/channel_counters.ts";
@@ -169,7 +169,7 @@ class SaveLoop {
     const unit = postcopy ? hostPageUnit(block, this.#ram.pageSize) : 1;
     const end = Math.ceil((first + count) / unit) * unit;
     for (let page = Math.floor(first / unit) * unit; page < end;) {
-      const fits = Math.floor((this.#room - RECORD_HEADER_MAX) / (8 + this.#ram.pageSize));
+      const fits = Math.floor((this.#room - RECORD_HEADER_MAX) / this.#encoder.pageBytesMax);
       if (fits < unit) {
         await this.#flush();
         continue;
@@ -185,7 +185,7 @@ class SaveLoop {
   }
 
   #encode(block: RamBlock, first: number, count: number): void {
-    const { normalPages, zeroPages } = this.#encoder;
+    const { normalPages, zeroPages, encodedPages } = this.#encoder;
     const from = this.#fill;
     this.#fill = this.#encoder.encodeRun(block, first, count, from);
     if (this.#index) {
@@ -201,6 +201,7 @@ class SaveLoop {
     this.#counters.add("bytes", this.#fill - from);
     this.#counters.add("normalPages", this.#encoder.normalPages - normalPages);
     this.#counters.add("zeroPages", this.#encoder.zeroPages - zeroPages);
+    this.#counters.add("encodedPages", this.#encoder.encodedPages - encodedPages);
   }
 
   async #sendBytes(bytes: Uint8Array): Promise<void> {

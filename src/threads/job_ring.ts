@@ -21,7 +21,7 @@ export const JobKind = {
   END: 4,
   /**
    * From here on the worker encloses pages in parts of the `ram` section by itself, and sends pages that
-   * were asked for between them (`postcopy/request_queue.ts`).
+   * were asked for between them (`threads/request_queue.ts`).
    */
   POSTCOPY: 5,
 } as const;

@@ -9,7 +9,7 @@ import { claimUnits } from "../batch/claim.ts";
 import { ConnectionLostError, StreamFormatError } from "../errors.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
 import { hostPageUnit, type RamBlock } from "../machine/ram_block.ts";
-import { RamFlag } from "../ram/flags.ts";
+import { RamFlag } from "./flags.ts";
 import { BATCH_PAGES_MAX } from "../threads/job_ring.ts";
 import { FileChannel } from "../transport/file_channel.ts";
 import { type PageFile, PageIndex } from "./page_index.ts";
@@ -27,6 +27,7 @@ export class FileRecordEncoder implements Disposable {
   #block: RamBlock | undefined;
   normalPages = 0;
   zeroPages = 0;
+  readonly encodedPages = 0;
 
   /**
    * Opens the file.
@@ -47,6 +48,10 @@ export class FileRecordEncoder implements Disposable {
       const name = new TextEncoder().encode(block.name);
       return Uint8Array.of(name.length, ...name);
     });
+  }
+
+  get pageBytesMax(): number {
+    return HEADER + this.ram.pageSize;
   }
 
   /** Closes the file. */

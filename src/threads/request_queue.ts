@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { Progress } from "../threads/job_ring.ts";
+import { Progress } from "./job_ring.ts";
 
 /** Control words; those that two threads change often have a cache line of their own. */
 const Word = {

@@ -1,0 +1,154 @@
+/**
+ * A machine with its migrations: what an embedding program works with.
+ *
+ * @module
+ */
+import type { DirtyLogKind } from "../dirty/dirty_log.ts";
+import { StateError } from "../errors.ts";
+import { Machine, type MachineOptions, type MachineParts } from "../machine/machine.ts";
+import type { TransportOptions } from "../transport/options.ts";
+import { type MigrationUri, parseUri } from "../transport/uri.ts";
+import { MachineSource } from "./machine_source.ts";
+import { MachineTarget } from "./machine_target.ts";
+import { type MigrateOptions, MigrationControl } from "./migration_control.ts";
+import type { MigrationEvent, MigrationInfo } from "./migration_info.ts";
+import type { MigrationStatus } from "./migration_status.ts";
+import { watch } from "./watch.ts";
+
+/** A machine to be made, and how it migrates. */
+export interface MigratableMachineOptions extends MachineOptions {
+  /** The maker of the dirty log. @default {the best that host and guest allow} */
+  readonly dirtyLog?: DirtyLogKind;
+  /** How sockets are opened. */
+  readonly transport?: Pick<TransportOptions, "handOff" | "vsock">;
+}
+
+/** How one migration is made. */
+export interface MigrationOptions extends MigrateOptions {
+  /** Aborting it cancels the migration; after the handover it has no effect. */
+  readonly signal?: AbortSignal;
+  /** Gets the events QMP would emit, and is to return soon. */
+  readonly onEvent?: (event: MigrationEvent) => void;
+}
+
+/** One migration of a machine. `for await` looks at it until it is over. */
+export interface Migration extends AsyncIterable<MigrationInfo> {
+  /** Resolves with the final figures; rejects with a typed error, and then the source has the machine. */
+  readonly completed: Promise<MigrationInfo>;
+  /** What it is doing, spelled as QMP spells it. */
+  readonly status: MigrationStatus;
+  /** The object that `query-migrate` returns. */
+  info(): MigrationInfo;
+  /** Gives up. @throws {StateError} If it is over, or too late. */
+  cancel(): void;
+}
+
+/** A migration that arrives. */
+export interface ArrivingMigration extends Migration {
+  /** Resolves with the address, once sources can connect; rejects if they cannot. */
+  readonly listening: Promise<MigrationUri>;
+}
+
+/** A machine that can be moved and can arrive. */
+export class MigratableMachine extends Machine {
+  /** Its settings and migrations, as QMP sees them. */
+  readonly control: MigrationControl;
+
+  /** @param parts What the machine consists of. @param options How it migrates. */
+  protected constructor(parts: MachineParts, options: MigratableMachineOptions) {
+    super(parts);
+    this.control = new MigrationControl({
+      source: () => new MachineSource(this, options.dirtyLog),
+      target: () => new MachineTarget(this),
+      ...options.transport && { transport: options.transport },
+    });
+  }
+
+  /**
+   * Makes a machine and starts its vCPUs' workers; its guests begin with `start()`, or where an arriving
+   * machine's state says.
+   * @throws {UsageError} If a SPEC is not understood.
+   * @throws {GuestError} If a guest's code cannot be loaded.
+   * @throws {RangeError} If the RAM cannot be laid out.
+   */
+  static override async create(options: MigratableMachineOptions): Promise<MigratableMachine> {
+    return new MigratableMachine(await this.prepare(options), options);
+  }
+
+  /**
+   * Moves the machine while it runs.
+   * @param to Such as `tcp:10.0.0.2:4444`.
+   * @returns The migration, which has begun.
+   * @throws {UsageError} If the address is not understood.
+   */
+  migrate(to: string, options: MigrationOptions = {}): Migration {
+    const beginning = this.control.migrate(parseUri(to), options);
+    return new BegunMigration(beginning, this.control, options);
+  }
+
+  /**
+   * Waits for a machine, which then runs here.
+   * @param from Such as `tcp:0.0.0.0:4444`.
+   * @throws {UsageError} If the address is not understood.
+   */
+  incoming(from: string, options: MigrationOptions = {}): ArrivingMigration {
+    const incoming = this.control.migrateIncoming(from, options);
+    const migration = new BegunMigration(Promise.resolve(incoming), this.control, options);
+    return Object.assign(migration, { listening: incoming.listening });
+  }
+}
+
+interface Begun {
+  readonly status: MigrationStatus;
+  readonly completed: Promise<MigrationInfo>;
+  info(): MigrationInfo;
+  cancel(): void;
+}
+
+class BegunMigration implements Migration {
+  readonly completed: Promise<MigrationInfo>;
+  #begun: Begun | undefined;
+  #cancelled = false;
+
+  constructor(beginning: Promise<Begun>, control: MigrationControl, options: MigrationOptions) {
+    const { signal, onEvent } = options;
+    const stopListening = onEvent && control.onEvent(onEvent);
+    const abort = () => this.#abort();
+    this.completed = beginning.then((begun) => {
+      this.#begun = begun;
+      if (this.#cancelled || signal?.aborted) this.#abort();
+      return begun.completed;
+    }).finally(() => {
+      stopListening?.();
+      signal?.removeEventListener("abort", abort);
+    });
+    this.completed.catch(() => {});
+    signal?.addEventListener("abort", abort);
+  }
+
+  get status(): MigrationStatus {
+    return this.#begun?.status ?? "none";
+  }
+
+  info(): MigrationInfo {
+    return this.#begun?.info() ?? {};
+  }
+
+  cancel(): void {
+    if (this.#begun) this.#begun.cancel();
+    else this.#cancelled = true;
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<MigrationInfo> {
+    return watch(this);
+  }
+
+  /** A signal that comes too late changes nothing: what has happened is said by `completed`. */
+  #abort(): void {
+    try {
+      this.cancel();
+    } catch (error) {
+      if (!(error instanceof StateError)) throw error;
+    }
+  }
+}
