@@ -218,7 +218,7 @@ export class MigrationControl {
     if (!this.#outgoing || !isRunning(this.#outgoing.status)) {
       throw new StateError("Start the migration before switching to postcopy");
     }
-    throw new StateError("This migration cannot switch to postcopy");
+    this.#outgoing.startPostcopy();
   }
 
   /**
@@ -232,6 +232,7 @@ export class MigrationControl {
         "migrate-pause is currently only supported during postcopy-active or postcopy-recover state",
       );
     }
+    if (migration instanceof OutgoingMigration) migration.pause();
   }
 
   /**
@@ -249,11 +250,12 @@ export class MigrationControl {
     return await Promise.resolve(uri);
   }
 
-  #resume(_uri: MigrationUri): OutgoingMigration {
+  #resume(uri: MigrationUri): OutgoingMigration {
     const outgoing = this.#outgoing;
     if (outgoing?.status !== "postcopy-paused") {
       throw new StateError("Cannot resume if there is no paused migration");
     }
+    outgoing.resume(uri);
     return outgoing;
   }
 
