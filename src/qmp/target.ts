@@ -23,6 +23,7 @@ export interface DirtyRateOptions {
 
 /** What was measured last. */
 export interface DirtyRateResult extends DirtyRateOptions {
+  /** How far it is. */
   readonly status: "unstarted" | "measuring" | "measured";
   /** When it began, in seconds since 1970. */
   readonly startTime: number;
@@ -45,6 +46,7 @@ export interface DirtyRateMeter {
 
 /** A vCPU that may not write as fast as it likes. */
 export interface VcpuDirtyLimit {
+  /** Which one. */
   readonly vcpu: number;
   /** MiB a second. */
   readonly limit: number;
