@@ -7,9 +7,7 @@ import type { MigrationControl } from "../control/migration_control.ts";
 import type { Machine } from "../machine/machine.ts";
 
 /** How `calc-dirty-rate` finds out what is written: by digests of some pages, or by the dirty log. */
-export const DIRTY_RATE_MODES = ["page-sampling", "dirty-ring", "dirty-bitmap"] as const;
-/** One of {@linkcode DIRTY_RATE_MODES}. */
-export type DirtyRateMode = typeof DIRTY_RATE_MODES[number];
+export type DirtyRateMode = "page-sampling" | "dirty-ring" | "dirty-bitmap";
 
 /** What is to be measured. */
 export interface DirtyRateOptions {
