@@ -24,7 +24,8 @@ export interface ThreadSettings {
 /** Begins to start what an outgoing migration will need. */
 export function prepareOutgoing(spares: SpareWorkers, settings: ThreadSettings): void {
   spares.prepare(MAIN_SEND, 1);
-  if (settings.capabilities["return-path"]) spares.prepare(RETURN_PATH, 1);
+  const { "return-path": returnPath, "postcopy-ram": postcopy } = settings.capabilities;
+  if (returnPath || postcopy) spares.prepare(RETURN_PATH, 1);
   spares.prepare(MULTIFD_SEND, channelsOf(settings));
 }
 
