@@ -40,6 +40,7 @@ export interface RamRecordsKernel {
     received: number,
     untouched: number,
   ): number;
+  ring_copy(to: number, at: number, length: number, ringSize: number): void;
   place_zero(
     address: number,
     pageSize: number,
