@@ -17,6 +17,7 @@ import { IncomingStream } from "../ram/incoming_stream.ts";
 import { RAM_SECTION } from "../ram/flags.ts";
 import { RamLoader } from "../ram/load.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
+import type { FaultKind } from "../postcopy/missing_ram.ts";
 import { FaultThread } from "../postcopy/fault_thread.ts";
 import { targetPageSize } from "../machine/page.ts";
 import {
@@ -79,6 +80,8 @@ export interface IncomingOptions {
    * @default {30000}
    */
   readonly beginningTimeout?: number;
+  /** How guests are kept from pages that have not come, if not in the best way there is. */
+  readonly wantedFaults?: FaultKind;
 }
 
 /** One migration from somewhere else to here. */
@@ -285,6 +288,7 @@ export class IncomingMigration implements LoadTarget {
     const status = () => this.#status;
     return new IncomingPostcopy({
       target: this.target,
+      wantedFaults: this.options.wantedFaults,
       stream,
       faults,
       preempt: this.#preempt,

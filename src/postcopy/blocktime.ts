@@ -71,7 +71,8 @@ export class Blocktime {
   }
 
   /**
-   * Somebody begins to wait; who waits already goes on doing that.
+   * Somebody begins to wait. Who waits for another page has that by now, and nobody has said so yet; who
+   * waits for this one goes on doing that.
    * @param vcpu Which vCPU, or `undefined` for another thread.
    * @param block The block's index.
    * @param page The first page of what is waited for.
@@ -81,7 +82,11 @@ export class Blocktime {
     const place = vcpu ?? this.#vcpus;
     this.#lock();
     const fault = this.#faults + place * FAULT_WORDS;
-    if (this.#words[fault] === 0) {
+    const isOpen = this.#words[fault] !== 0;
+    const isSame = this.#words[fault + Fault.BLOCK] === block &&
+      this.#words[fault + Fault.PAGE] === page;
+    if (isOpen && !isSame) this.#close(place, now);
+    if (!isOpen || !isSame) {
       this.#words[fault + Fault.OPEN] = 1;
       this.#words[fault + Fault.BLOCK] = block;
       this.#words[fault + Fault.PAGE] = page;
@@ -101,13 +106,17 @@ export class Blocktime {
       const fault = this.#faults + place * FAULT_WORDS;
       if (words[fault] === 0) continue;
       if (words[fault + Fault.BLOCK] !== block || words[fault + Fault.PAGE] !== page) continue;
-      words[fault] = 0;
-      this.#count(place, now);
-      if (place < this.#vcpus && words[Word.BLOCKED]!-- === this.#vcpus) {
-        this.#numbers[Total.TIME]! += now - this.#numbers[Total.SINCE]!;
-      }
+      this.#close(place, now);
     }
     this.#unlock();
+  }
+
+  #close(place: number, now: number): void {
+    this.#words[this.#faults + place * FAULT_WORDS] = 0;
+    this.#count(place, now);
+    if (place < this.#vcpus && this.#words[Word.BLOCKED]!-- === this.#vcpus) {
+      this.#numbers[Total.TIME]! += Math.max(0, now - this.#numbers[Total.SINCE]!);
+    }
   }
 
   #count(place: number, now: number): void {

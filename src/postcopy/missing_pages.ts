@@ -8,7 +8,8 @@ import { GuestRam } from "../machine/guest_ram.ts";
 import { Presence } from "../machine/presence.ts";
 import type { RamBlock } from "../machine/ram_block.ts";
 import { FaultReader } from "../os/fault_reader.ts";
-import { addressOf } from "../os/host_memory.ts";
+import { addressOf, hostPageSize } from "../os/host_memory.ts";
+import { wake, zeroPage } from "../os/userfaultfd.ts";
 import { Blocktime, sharedTime } from "./blocktime.ts";
 import type { MissingRamLayout } from "./page_store.ts";
 
@@ -73,6 +74,7 @@ export class AskedPages extends MissingPages {
 
 /** What threads wait for in page faults. */
 export class FaultPages extends MissingPages {
+  readonly #userfaultfd: number;
   readonly #reader: FaultReader;
   readonly #ranges: readonly AddressRange[];
 
@@ -83,6 +85,7 @@ export class FaultPages extends MissingPages {
    */
   constructor(layout: MissingRamLayout, userfaultfd: number, bell: number) {
     super(layout);
+    this.#userfaultfd = userfaultfd;
     this.#reader = new FaultReader(userfaultfd, bell);
     this.#ranges = this.ram.blocks.flatMap((block) =>
       block.segments.map(({ memory, base, offset, length }) => {
@@ -105,9 +108,23 @@ export class FaultPages extends MissingPages {
       if (!range) continue;
       const vcpu = this.presence.vcpuOf(this.#reader.thread(i));
       const page = Math.floor((address - range.toBlock) / this.ram.pageSize);
+      if (range.block.received.has(page)) {
+        this.#provideZeros(address);
+        continue;
+      }
       const first = this.wanted(vcpu, range.block, page);
       if (first !== undefined) missed(range.block, first);
     }
     return count;
+  }
+
+  /**
+   * A page that came as zeros while the guest did not run here was not touched, and the kernel misses it.
+   * If it came only now, it is there, and nothing is changed.
+   */
+  #provideZeros(address: number): void {
+    const page = hostPageSize();
+    zeroPage(this.#userfaultfd, address, page);
+    wake(this.#userfaultfd, address, page);
   }
 }

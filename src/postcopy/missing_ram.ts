@@ -6,6 +6,7 @@
  * @module
  */
 import { type HostRange, hostRanges } from "../dirty/host_range.ts";
+import { SettingError } from "../errors.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
 import { Presence } from "../machine/presence.ts";
 import { Errno, errnoName } from "../os/errno.ts";
@@ -61,11 +62,19 @@ export class MissingRam implements Disposable {
    * Makes missing what has not come. From here on pages are placed by a `PageStore` only.
    * @param ram Nobody uses it until the guest runs.
    * @param presence Where its vCPUs wait, or `undefined` if no guest will run: then nothing is watched.
+   * @param wanted How guests are to be kept from what is missing. @default {the best there is}
+   * @throws {SettingError} If that does not work here.
    */
-  static create(ram: GuestRam, presence: Presence | undefined): MissingRam {
+  static create(ram: GuestRam, presence: Presence | undefined, wanted?: FaultKind): MissingRam {
     for (const { requested, pageCount } of ram.blocks) requested.fill(0, pageCount, false);
     if (!presence) return new MissingRam(ram, Presence.create(0), "no guest runs");
-    return new MissingRam(ram, presence, watch(ram));
+    const watched = wanted === "checks" ? "the user wants checks" : watch(ram);
+    if (wanted === "userfaultfd" && typeof watched === "string") {
+      throw new SettingError(`Page faults are not noticed by "${wanted}" here: ${watched}`, {
+        advice: "Leave the choice to Ferry, or lift the restriction",
+      });
+    }
+    return new MissingRam(ram, presence, watched);
   }
 
   /** How guests are kept from what is missing, and why not better, in words. */
