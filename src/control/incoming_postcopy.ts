@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { setTimeout } from "node:timers/promises";
 import {
   asMigrationError,
   ConnectionLostError,
@@ -32,6 +33,11 @@ import { PostcopyChannels, type PostcopyChannelsOptions } from "./incoming_recov
 import type { IncomingEvent, MigrationStatus } from "./migration_status.ts";
 import type { MigrationInfo } from "./migration_info.ts";
 import { readPackage } from "./package.ts";
+
+/** How often it is looked whether the last pages have come on the preempt channel, in milliseconds. */
+const LAST_PAGES_LOOK_MS = 2;
+/** How long none of them may come, in milliseconds. */
+const LAST_PAGES_TIMEOUT_MS = 5000;
 
 /** What the postcopy part of a migration needs of the rest. */
 export interface PostcopyHost {
@@ -171,7 +177,7 @@ export class IncomingPostcopy implements AsyncDisposable {
     for (;;) {
       try {
         await this.#receiving;
-        this.#checkComplete();
+        await this.#waitForLastPages();
         break;
       } catch (thrown) {
         await this.#pause(asMigrationError(thrown));
@@ -304,11 +310,24 @@ export class IncomingPostcopy implements AsyncDisposable {
     if (end !== "eof") throw new StreamFormatError("POSTCOPY_RUN outside of a package");
   }
 
-  /** A page that has not come is never taken for zeros. */
-  #checkComplete(): void {
-    const missing = countMissing(this.#ram().ram);
-    if (missing === 0) return;
-    throw new StreamFormatError(`The stream ended with ${missing} pages of RAM missing`);
+  /**
+   * A page that has not come is never taken for zeros. The last ones may still be on the preempt channel,
+   * which nothing keeps in step with the main one.
+   */
+  async #waitForLastPages(): Promise<void> {
+    const { ram } = this.#ram();
+    let missing = countMissing(ram);
+    let progress = performance.now();
+    while (missing > 0) {
+      const now = performance.now();
+      if (!this.#channels.hasPreempt || now - progress > LAST_PAGES_TIMEOUT_MS) {
+        throw new StreamFormatError(`The stream ended with ${missing} pages of RAM missing`);
+      }
+      await this.#channels.alongside(setTimeout(LAST_PAGES_LOOK_MS));
+      const left = countMissing(ram);
+      if (left < missing) progress = now;
+      missing = left;
+    }
   }
 
   async #pause(error: Error): Promise<void> {

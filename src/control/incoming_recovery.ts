@@ -44,6 +44,8 @@ export class PostcopyChannels implements AsyncDisposable {
   #endpoints: Endpoint[] = [];
   #preemptEndpoint: Promise<Endpoint> | undefined;
   #preempt: IncomingStream | undefined;
+  /** The preempt channel's arrival and start after a recovery. */
+  #preemptComing: Promise<void> | undefined;
   #preemptLost: PromiseWithResolvers<never> = Promise.withResolvers();
   #loading: { readonly ram: GuestRam; readonly postcopy: PostcopyLoading } | undefined;
   #listener: Listener | undefined;
@@ -64,6 +66,11 @@ export class PostcopyChannels implements AsyncDisposable {
   /** The main channel of now. */
   get stream(): IncomingStream {
     return this.#stream;
+  }
+
+  /** Whether pages may come on another channel than the main one. */
+  get hasPreempt(): boolean {
+    return this.options.preempt !== undefined;
   }
 
   /** Waits for the preempt channel, if there is to be one. @throws {ConnectionLostError} If it does not come. */
@@ -110,14 +117,14 @@ export class PostcopyChannels implements AsyncDisposable {
     clearTimeout(this.#beginning);
     this.break(reason);
     await this.options.faults.hold();
-    await Promise.allSettled([
-      this.#stream[Symbol.asyncDispose](),
-      this.#preempt?.[Symbol.asyncDispose](),
-      this.#listener?.close(),
-    ]);
+    await Promise.allSettled([this.#stream[Symbol.asyncDispose](), this.endPreempt()]);
     await Promise.allSettled(this.#endpoints.map((endpoint) => endpoint.close()));
     this.#endpoints = [];
-    this.#listener = this.#preempt = this.#preemptEndpoint = undefined;
+    this.#listener =
+      this.#preempt =
+      this.#preemptEndpoint =
+      this.#preemptComing =
+        undefined;
     this.#preemptLost = Promise.withResolvers();
     this.#preemptLost.promise.catch(() => {});
     this.#recovered = Promise.withResolvers();
@@ -154,14 +161,15 @@ export class PostcopyChannels implements AsyncDisposable {
     clearTimeout(this.#beginning);
     const listener = this.#listener;
     if (!listener || !this.options.preempt) return;
-    const lost = (error: unknown) => this.#preemptLost.reject(error);
-    this.#acceptPreempt(listener).catch(lost);
+    const { reject } = this.#preemptLost;
+    this.#preemptComing = this.#acceptPreempt(listener).catch(reject);
   }
 
   /** Every page has come: the source ends its preempt channel, or leaves that to this side. */
   async endPreempt(): Promise<void> {
-    await this.#preempt?.[Symbol.asyncDispose]();
     await this.#listener?.close();
+    await this.#preemptComing;
+    await this.#preempt?.[Symbol.asyncDispose]();
   }
 
   /** Ends everything at once. */
@@ -169,11 +177,7 @@ export class PostcopyChannels implements AsyncDisposable {
     this.#ended = true;
     this.#abort.abort();
     clearTimeout(this.#beginning);
-    await Promise.allSettled([
-      this.#stream[Symbol.asyncDispose](),
-      this.#preempt?.[Symbol.asyncDispose](),
-      this.#listener?.close(),
-    ]);
+    await Promise.allSettled([this.#stream[Symbol.asyncDispose](), this.endPreempt()]);
     const early = await Promise.race([this.#preemptEndpoint, undefined]).catch(() => undefined);
     await Promise.allSettled([...this.#endpoints, early].map((endpoint) => endpoint?.close()));
   }
