@@ -32,6 +32,7 @@ export interface MigrationErrorOptions extends ErrorOptions {
 
 /** What all of Ferry's errors have in common: a cause in words, a place and an advice. */
 export class MigrationError extends Error {
+  /** The class, for messages. */
   override readonly name: string = "MigrationError";
   #place: FailurePlace;
   /** What the user can try, when there is something. */
@@ -41,7 +42,11 @@ export class MigrationError extends Error {
    * @param what What went wrong, without the place.
    * @param options The place, the advice, the cause.
    */
-  constructor(readonly what: string, options: MigrationErrorOptions = {}) {
+  constructor(
+    /** What went wrong, without the place. */
+    readonly what: string,
+    options: MigrationErrorOptions = {},
+  ) {
     super(what, options.cause === undefined ? undefined : { cause: options.cause });
     this.#place = options.place ?? {};
     this.advice = options.advice;
@@ -84,26 +89,31 @@ export class MigrationError extends Error {
 
 /** The bytes are not what QEMU's format allows. */
 export class StreamFormatError extends MigrationError {
+  /** The class, for messages. */
   override readonly name = "StreamFormatError";
 }
 
 /** The stream or file ended, or the connection was closed or reset, before it was complete. */
 export class ConnectionLostError extends MigrationError {
+  /** The class, for messages. */
   override readonly name = "ConnectionLostError";
 }
 
 /** Well-formed bytes of a machine that does not fit this one: another type, block, device, version. */
 export class IncompatibleError extends MigrationError {
+  /** The class, for messages. */
   override readonly name = "IncompatibleError";
 }
 
 /** The other side said that it failed. */
 export class PeerFailedError extends MigrationError {
+  /** The class, for messages. */
   override readonly name = "PeerFailedError";
 }
 
 /** Somebody cancelled; the source's machine runs on. */
 export class CancelledError extends MigrationError {
+  /** The class, for messages. */
   override readonly name = "CancelledError";
 }
 
@@ -112,36 +122,43 @@ export class CancelledError extends MigrationError {
  * be running there, so it is kept stopped here.
  */
 export class HandoverUnknownError extends MigrationError {
+  /** The class, for messages. */
   override readonly name = "HandoverUnknownError";
 }
 
 /** A capability or parameter that is unknown, out of range, in conflict with another or without effect here. */
 export class SettingError extends MigrationError {
+  /** The class, for messages. */
   override readonly name = "SettingError";
 }
 
 /** A command that this state does not allow. */
 export class StateError extends MigrationError {
+  /** The class, for messages. */
   override readonly name = "StateError";
 }
 
 /** The command line or a URI is not understood (exit status 2). */
 export class UsageError extends MigrationError {
+  /** The class, for messages. */
   override readonly name = "UsageError";
 }
 
 /** Listening, connecting, opening or spawning did not work. */
 export class TransportError extends MigrationError {
+  /** The class, for messages. */
   override readonly name = "TransportError";
 }
 
 /** A worker thread ended or threw. */
 export class WorkerFailedError extends MigrationError {
+  /** The class, for messages. */
   override readonly name = "WorkerFailedError";
 }
 
 /** The guest's own code threw or could not be loaded. */
 export class GuestError extends MigrationError {
+  /** The class, for messages. */
   override readonly name = "GuestError";
 }
 

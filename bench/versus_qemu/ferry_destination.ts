@@ -1,23 +1,33 @@
 /**
- * A Ferry process that receives one machine: it says where it listens, and at the end what it has.
+ * A Ferry process that receives one machine: it says where it listens, and at the end what it has. It
+ * stays until its input ends, so that the parent can see what it has used.
  *
  * @module
  */
-import { changeCapabilities, defaultCapabilities } from "../../src/control/capabilities.ts";
 import { IncomingMigration } from "../../src/control/incoming.ts";
 import { MachineTarget } from "../../src/control/machine_target.ts";
-import { changeParameters, defaultParameters } from "../../src/control/parameters.ts";
 import { Machine } from "../../src/machine/machine.ts";
 import { formatUri, parseUri } from "../../src/transport/uri.ts";
-import { answer, peakMemory } from "./process.ts";
+import { receiveBare } from "./bare.ts";
+import { BLOCK, MACHINE, settingsOf } from "./ferry_settings.ts";
+import { answer, peakMemory, questions, type Setup } from "./process.ts";
 
-const [length, parameters] = [Number(Deno.args[0]), JSON.parse(Deno.args[1]!)];
-const machine = await Machine.create({ name: "bench", ram: { ram: length } });
-const incoming = new IncomingMigration(new MachineTarget(machine), {
-  uri: parseUri("tcp:127.0.0.1:0"),
-  capabilities: changeCapabilities(defaultCapabilities(), { multifd: true }),
-  parameters: changeParameters(defaultParameters(), parameters),
-});
-answer(formatUri(await incoming.listening));
-answer({ info: await incoming.completed, peakMemory: peakMemory() });
-Deno.exit(0);
+const { length, setup, bare } = JSON.parse(Deno.args[0]!) as {
+  length: number;
+  setup: Setup;
+  /** How many bare sockets to read instead. */
+  bare?: number;
+};
+const machine = await Machine.create({ name: MACHINE, ram: { [BLOCK]: length } });
+const anyPort = parseUri("tcp:127.0.0.1:0");
+if (bare !== undefined) {
+  await receiveBare(machine.ram, anyPort, bare, (uri) => answer(formatUri(uri)));
+} else {
+  const incoming = new IncomingMigration(new MachineTarget(machine), {
+    uri: anyPort,
+    ...settingsOf(setup),
+  });
+  answer(formatUri(await incoming.listening));
+  answer({ info: await incoming.completed, peakMemory: peakMemory() });
+}
+for await (const _ of questions());

@@ -4,14 +4,20 @@
  * @module
  */
 import type { MigrationInfo } from "../../src/control/migration_info.ts";
-import type { ParameterChanges } from "../../src/control/parameters.ts";
+
+/** How a migration is set up, at both ends alike. */
+export interface Setup {
+  readonly multifd: boolean;
+  readonly parameters: Readonly<Record<string, string | number>>;
+}
 
 /** What a source is asked to do. */
-export interface Question {
-  /** Where the destination listens. */
-  readonly uri: string;
-  readonly parameters: ParameterChanges;
-}
+export type Question =
+  /** Have the threads that a migration will need. */
+  | { readonly do: "prepare"; readonly setup: Setup }
+  | { readonly do: "migrate"; readonly uri: string; readonly setup: Setup }
+  /** Send RAM over bare sockets. */
+  | { readonly do: "bare"; readonly uri: string; readonly channels: number };
 
 /** What a process says of a migration. */
 export interface Outcome {
@@ -20,12 +26,17 @@ export interface Outcome {
   readonly peakMemory: number;
 }
 
+/** What a source says of its bare sockets. */
+export interface BareOutcome {
+  readonly milliseconds: number;
+}
+
 /** Says something to the parent. */
 export function answer(value: unknown): void {
   Deno.stdout.writeSync(new TextEncoder().encode(`${JSON.stringify(value)}\n`));
 }
 
-/** What the parent asks. */
+/** What the parent asks, until it has no more questions. */
 export async function* questions(): AsyncGenerator<Question> {
   for await (const line of lines(Deno.stdin.readable)) yield JSON.parse(line);
 }
@@ -45,13 +56,13 @@ export class Talking implements AsyncDisposable {
   /**
    * Starts a program of this folder.
    * @param program Its file.
-   * @param args What it gets.
+   * @param args What it gets, as JSON.
    * @param flags What Deno gets.
    */
-  constructor(program: string, args: readonly string[], flags: readonly string[] = []) {
+  constructor(program: string, args: unknown, flags: readonly string[] = []) {
     const file = new URL(program, import.meta.url).pathname;
     this.#child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--quiet", ...flags, file, ...args],
+      args: ["run", "-A", "--quiet", "--no-check", ...flags, file, JSON.stringify(args)],
       stdin: "piped",
       stdout: "piped",
     }).spawn();
@@ -59,9 +70,15 @@ export class Talking implements AsyncDisposable {
     this.#input = this.#child.stdin.getWriter();
   }
 
-  /** Asks. */
-  async ask(question: Question): Promise<void> {
+  /** The process's number. */
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** Asks, and waits for the answer. @throws {Error} If the process ended instead. */
+  async ask<T>(question: Question): Promise<T> {
     await this.#input.write(new TextEncoder().encode(`${JSON.stringify(question)}\n`));
+    return await this.hear();
   }
 
   /** The next answer. @throws {Error} If the process ended instead. */

@@ -3,16 +3,12 @@
  *
  * @module
  */
-import { markUntouched } from "../dirty/untouched.ts";
-import { type MachineImage, writeCarriedSection } from "../image/machine_image.ts";
+import type { MachineImage } from "../image/machine_image.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
 import type { RamBlockEntry } from "../ram/block_list.ts";
 import type { ByteWriter } from "../wire/byte_writer.ts";
 import type { Configuration } from "../wire/configuration.ts";
 import type { OutgoingMachine } from "./outgoing_machine.ts";
-
-/** A description that says nothing: a destination that waits for one must get one. */
-const EMPTY_DESCRIPTION = new TextEncoder().encode("{}");
 
 /** Makes an image an {@linkcode OutgoingMachine}. The image stays as it is. */
 export class ImageSource implements OutgoingMachine {
@@ -33,10 +29,8 @@ export class ImageSource implements OutgoingMachine {
     this.sendsSwitchoverStart = image.hasSwitchoverStart;
   }
 
-  /** What was not received stays unsent: QEMU leaves pages out that the destination has by itself. */
   markAllDirty(): void {
-    markUntouched(this.ram);
-    for (const block of this.ram.blocks) block.dirty.merge(block.received);
+    this.image.markDirty();
   }
 
   startDirtyLog(): Promise<undefined> {
@@ -60,8 +54,6 @@ export class ImageSource implements OutgoingMachine {
   }
 
   saveDevices(writer: ByteWriter): Uint8Array {
-    for (const section of this.image.sections) writeCarriedSection(writer, section);
-    const { description } = this.image;
-    return description.length > 0 ? description : EMPTY_DESCRIPTION;
+    return this.image.writeSections(writer);
   }
 }

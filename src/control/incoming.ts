@@ -57,6 +57,7 @@ import {
 import type { Parameters } from "./parameters.ts";
 import type { ProvidedRam } from "./provided_ram.ts";
 import { prepareIncoming } from "./spare_threads.ts";
+import { tlsTransport } from "./tls_options.ts";
 import { Trouble } from "./trouble.ts";
 
 /** How long the last word to a source, and its last bytes, may take, in milliseconds. */
@@ -73,7 +74,7 @@ export interface IncomingOptions {
   readonly parameters: Parameters;
   /** Gets the events QMP would emit, and is to return soon. */
   readonly onEvent?: (event: MigrationEvent) => void;
-  readonly transport?: Pick<TransportOptions, "handOff" | "vsock">;
+  readonly transport?: Pick<TransportOptions, "handOff" | "vsock" | "onRefused">;
   /**
    * How long a source that has connected may take to say what machine it has: until then it could be
    * anybody, and keeps the source from connecting. In milliseconds.
@@ -82,6 +83,16 @@ export interface IncomingOptions {
   readonly beginningTimeout?: number;
   /** How guests are kept from pages that have not come, if not in the best way there is. */
   readonly wantedFaults?: FaultKind;
+  /**
+   * How long a source may take, once one of its channels is there, to open the others; in milliseconds.
+   * @default {10000}
+   */
+  readonly channelsTimeout?: number;
+  /**
+   * How long nothing may pass on multifd channels that are waited for; in milliseconds.
+   * @default {10000}
+   */
+  readonly stallTimeout?: number;
 }
 
 /** One migration from somewhere else to here. */
@@ -192,6 +203,13 @@ export class IncomingMigration implements LoadTarget {
     return await this.#postcopy.recover(uri);
   }
 
+  /** Breaks its connections, as a network would. */
+  yank(): void {
+    const error = new ConnectionLostError("The connection was broken by yank");
+    if (this.#takenOver) this.#postcopy?.lose(error);
+    else this.#trouble.report(error);
+  }
+
   async #run(): Promise<MigrationInfo> {
     try {
       for (const phase of [this.#listen, this.#accept, this.#load]) {
@@ -211,10 +229,7 @@ export class IncomingMigration implements LoadTarget {
     for (const capability of ["multifd", "postcopy-preempt"] as const) {
       if (this.options.capabilities[capability]) requireMultiChannel(this.options.uri, capability);
     }
-    this.#listener = await listen(this.options.uri, {
-      ...this.options.transport,
-      signal: this.#abort.signal,
-    });
+    this.#listener = await this.#listenOn(this.options.uri, this.#abort.signal);
     this.#move("listen");
     this.#listening.resolve(this.#listener.uri);
     prepareIncoming(this.#spares, this.options);
@@ -222,11 +237,20 @@ export class IncomingMigration implements LoadTarget {
     if (multifd && !postcopy) this.#provided = await this.target.provideRam?.();
   }
 
+  async #listenOn(uri: MigrationUri, signal: AbortSignal): Promise<Listener> {
+    return await listen(uri, {
+      ...this.options.transport,
+      ...await tlsTransport("destination", this.options),
+      signal,
+    });
+  }
+
   async #accept(): Promise<void> {
-    const { capabilities, parameters, transport } = this.options;
+    const { capabilities, parameters, transport, channelsTimeout, stallTimeout } = this.options;
     const { main: endpoint, multifd: channels } = await acceptChannels(this.#listener!, {
       multifd: capabilities.multifd ? parameters["multifd-channels"] : 0,
       ...this.target.uuid && { uuid: this.target.uuid },
+      ...channelsTimeout !== undefined && { timeoutMs: channelsTimeout },
       signal: this.#abort.signal,
     });
     this.#endpoint = endpoint;
@@ -236,6 +260,7 @@ export class IncomingMigration implements LoadTarget {
         channels,
         parameters,
         handOff: transport?.handOff,
+        stallTimeout,
         spares: this.#spares,
         onRoundEnd: () => this.#provided?.giveBack(),
         onFailure: (error) => {
@@ -293,7 +318,7 @@ export class IncomingMigration implements LoadTarget {
       faults,
       preempt: this.#preempt,
       spares: this.#spares,
-      transport: this.options.transport,
+      listen: (uri, signal) => this.#listenOn(uri, signal),
       pageSize: () => targetPageSize(this.#configuration!.targetPageBits),
       ram: () => this.#guestRam && { ram: this.#guestRam, sectionId: this.#ramSectionId },
       onStream: (next) => {

@@ -23,6 +23,8 @@ export interface IncomingMultifdOptions {
   readonly handOff: TransportOptions["handOff"];
   /** Where there may be threads already. */
   readonly spares?: SpareWorkers;
+  /** How long nothing may pass on channels that are waited for, in milliseconds. */
+  readonly stallTimeout?: number | undefined;
   /** Called once, when all pages have been sent a first time and no thread writes any. */
   readonly onRoundEnd?: () => void;
   /** Told of the first failure. */
@@ -41,14 +43,14 @@ export class IncomingMultifd implements AsyncDisposable {
 
   /** @param options The channels; they are closed with this. */
   constructor(private readonly options: IncomingMultifdOptions) {
-    const { parameters, handOff, channels, spares, onFailure } = options;
+    const { parameters, handOff, channels, spares, stallTimeout, onFailure } = options;
     this.#receiver = new MultifdReceiver({
       channels,
       spares,
       onFailure,
       compression: compressionOf(parameters, handOff),
     });
-    this.#stallWatch = new StallWatch(() => [this.#receiver], onFailure);
+    this.#stallWatch = new StallWatch(() => [this.#receiver], onFailure, stallTimeout);
   }
 
   /** The channels' counters, by their names. */

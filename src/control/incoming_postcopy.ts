@@ -202,7 +202,12 @@ export class IncomingPostcopy implements AsyncDisposable {
     if (status !== "postcopy-active" && status !== "postcopy-recover") {
       throw new StateError(`Only a postcopy that is active can be paused; this is ${status}`);
     }
-    this.#channels.break(new ConnectionLostError("The migration was paused"));
+    this.lose(new ConnectionLostError("The migration was paused"));
+  }
+
+  /** Gives the connections up, whatever they are used for. */
+  lose(reason: Error): void {
+    this.#channels.break(reason);
   }
 
   /**

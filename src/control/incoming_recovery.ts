@@ -12,9 +12,7 @@ import type { PostcopyLoading } from "../ram/load_loop.ts";
 import { RAM_FLAGS_MASK, RamFlag } from "../ram/flags.ts";
 import type { SpareWorkers } from "../threads/spare_workers.ts";
 import type { Endpoint } from "../transport/endpoint.ts";
-import { listen } from "../transport/listen.ts";
 import type { Listener } from "../transport/listener.ts";
-import type { TransportOptions } from "../transport/options.ts";
 import type { MigrationUri } from "../transport/uri.ts";
 import { requireMultiChannel } from "./multi_channel.ts";
 
@@ -31,7 +29,8 @@ export interface PostcopyChannelsOptions {
   readonly faults: FaultThread;
   /** The preempt channel of the beginning, which may come late; `undefined` if there is none. */
   readonly preempt: Promise<Endpoint> | undefined;
-  readonly transport: Pick<TransportOptions, "handOff" | "vsock"> | undefined;
+  /** Listens for a source again. */
+  readonly listen: (uri: MigrationUri, signal: AbortSignal) => Promise<Listener>;
   readonly spares: SpareWorkers;
   /** The main channel is another one now. */
   readonly onStream: (stream: IncomingStream) => void;
@@ -146,7 +145,7 @@ export class PostcopyChannels implements AsyncDisposable {
     if (this.options.preempt) requireMultiChannel(uri, "postcopy-preempt");
     await this.#listener?.close();
     this.#listener = undefined;
-    const listener = await listen(uri, { ...this.options.transport, signal: this.#abort.signal });
+    const listener = await this.options.listen(uri, this.#abort.signal);
     if (this.#ended) {
       await listener.close();
       throw new StateError("The migration is over");

@@ -14,6 +14,7 @@ import type { ByteWriter } from "../wire/byte_writer.ts";
 import type { Configuration } from "../wire/configuration.ts";
 import { ElementType, writeFullSectionHeader, writeSectionFooter } from "../wire/section.ts";
 import { type MachineSections, machineSections } from "./machine_sections.ts";
+import { VcpuDirtyLimit } from "./dirty_limit.ts";
 import type { OutgoingMachine } from "./outgoing_machine.ts";
 
 /** Makes a machine an {@linkcode OutgoingMachine}. */
@@ -21,7 +22,8 @@ export class MachineSource implements OutgoingMachine {
   readonly configuration: Configuration;
   readonly ram: GuestRam;
   readonly blocks: readonly RamBlockEntry[];
-  readonly sendsSwitchoverStart = true;
+  readonly sendsSwitchoverStart: boolean = true;
+  readonly dirtyLimit: VcpuDirtyLimit;
   readonly #sections: MachineSections;
   #log: DirtyLogChoice | undefined;
   /** What the machine was doing before it was stopped here. */
@@ -30,8 +32,14 @@ export class MachineSource implements OutgoingMachine {
   /**
    * @param machine What is moved.
    * @param wantedLog The maker of the dirty log, when the user insists on one.
+   * @param dirtyLimit The limits of the machine's vCPUs, if somebody has set some.
    */
-  constructor(private readonly machine: Machine, private readonly wantedLog?: DirtyLogKind) {
+  constructor(
+    private readonly machine: Machine,
+    private readonly wantedLog?: DirtyLogKind,
+    dirtyLimit?: VcpuDirtyLimit,
+  ) {
+    this.dirtyLimit = dirtyLimit ?? new VcpuDirtyLimit(machine.vcpus);
     this.configuration = { machine: machine.name };
     this.ram = machine.ram;
     this.blocks = machine.ram.blocks.map(({ name, length }) => ({ name, length }));
@@ -72,6 +80,10 @@ export class MachineSource implements OutgoingMachine {
     await this.#log.log.stop();
     if (this.#log.log.kind === "barrier") await this.machine.setChecks({ marks: false });
     this.#log = undefined;
+  }
+
+  throttle(percent: number): void {
+    this.machine.throttle(percent);
   }
 
   async stop(): Promise<void> {

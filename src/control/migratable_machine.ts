@@ -54,6 +54,7 @@ export class MigratableMachine extends Machine {
   /** Its settings and migrations, as QMP sees them. */
   readonly control: MigrationControl;
 
+  /** @param parts What the machine consists of. @param options How it migrates. */
   protected constructor(parts: MachineParts, options: MigratableMachineOptions) {
     super(parts);
     this.control = new MigrationControl({

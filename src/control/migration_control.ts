@@ -9,11 +9,13 @@ import { StateError } from "../errors.ts";
 import type { SpareWorkers } from "../threads/spare_workers.ts";
 import type { TransportOptions } from "../transport/options.ts";
 import { type MigrationUri, parseUri } from "../transport/uri.ts";
+import { formatSocketAddress, type SocketAddress } from "../transport/uri_channels.ts";
 import { type Capabilities, changeCapabilities, defaultCapabilities } from "./capabilities.ts";
 import { IncomingMigration } from "./incoming.ts";
 import type { IncomingTarget } from "./incoming_target.ts";
 import type { MigrationEvent, MigrationInfo } from "./migration_info.ts";
 import { isRunning, type MigrationStatus } from "./migration_status.ts";
+import { requireMultiChannel } from "./multi_channel.ts";
 import { OutgoingMigration } from "./outgoing.ts";
 import type { OutgoingMachine } from "./outgoing_machine.ts";
 import {
@@ -44,14 +46,22 @@ export interface MigrateOptions {
   readonly parameters?: ParameterChanges;
 }
 
+/** How {@linkcode MigrationControl.migrate} begins. */
+export interface ResumeOptions {
+  /** Goes on with the migration that is `postcopy-paused`, whose settings stay. */
+  readonly resume?: boolean;
+}
+
 /** The settings and migrations of one machine. */
 export class MigrationControl {
   #capabilities: Capabilities = defaultCapabilities();
   #parameters: Parameters = defaultParameters();
   #outgoing: OutgoingMigration | undefined;
   #incoming: IncomingMigration | undefined;
-  /** Whether a source is being asked for. */
-  #preparing = false;
+  /** Where the arriving migration can be connected to, while it waits. */
+  #listeningAt: MigrationUri | undefined;
+  /** What is not over yet: migrations, and the question for what is to be migrated. */
+  readonly #underWay = new Set<Promise<unknown>>();
   #listeners: ((event: MigrationEvent) => void)[] = [];
 
   /** @param options What there is to migrate. */
@@ -75,6 +85,16 @@ export class MigrationControl {
   /** The last migration that arrived, if there was one. */
   get incoming(): IncomingMigration | undefined {
     return this.#incoming;
+  }
+
+  /** Whether there is a machine that can leave. */
+  get canSend(): boolean {
+    return this.options.source !== undefined;
+  }
+
+  /** Whether there is a place where a machine can arrive. */
+  get canReceive(): boolean {
+    return this.options.target !== undefined;
   }
 
   /** What the migration is doing: the one that leaves, if there was one, and else the one that arrives. */
@@ -109,39 +129,40 @@ export class MigrationControl {
 
   /** The object that `query-migrate` returns: the arriving side's first, over it the leaving side's. */
   info(): MigrationInfo {
-    return { ...this.#incoming?.info(), ...this.#outgoing?.info() };
+    return { ...this.#incoming?.info(), ...this.#socketAddress(), ...this.#outgoing?.info() };
   }
 
   /**
-   * Begins to move the machine away.
+   * Begins to move the machine away, or goes on with a migration that is paused.
    * @param to Where to.
    * @param options Settings for this migration only.
    * @returns When it has begun; what becomes of it is said by its `completed`.
-   * @throws {StateError} If there is nothing to move, or a migration runs.
+   * @throws {StateError} If there is nothing to move, or a migration runs; with `resume`, if none is paused.
    * @throws {UsageError | SettingError} If the address or a setting is not understood.
    */
   async migrate(
     to: string | MigrationUri,
-    options: MigrateOptions = {},
+    { resume, ...options }: MigrateOptions & ResumeOptions = {},
   ): Promise<OutgoingMigration> {
     const uri = typeof to === "string" ? parseUri(to) : to;
+    if (resume) return this.#resume(uri);
     const settings = this.#settings(options);
     this.#refuseWhileRunning();
+    if (settings.capabilities.multifd) requireMultiChannel(uri);
     const { source, transport, spares } = this.options;
     if (!source) throw new StateError("There is no machine here to migrate");
-    this.#preparing = true;
-    try {
-      const machine = await source();
-      return this.#outgoing = new OutgoingMigration(machine, {
-        uri,
-        ...settings,
-        ...transport && { transport },
-        ...spares && { spares },
-        onEvent: (event) => this.#emit(event),
-      });
-    } finally {
-      this.#preparing = false;
-    }
+    const machine = await this.#follow(Promise.try(source));
+    const [blocker] = machine.blockers;
+    if (blocker !== undefined) throw new StateError(`The machine cannot be moved: ${blocker}`);
+    const outgoing = new OutgoingMigration(machine, {
+      uri,
+      ...settings,
+      ...transport && { transport },
+      ...spares && { spares },
+      onEvent: (event) => this.#emit(event),
+    });
+    this.#follow(outgoing.completed);
+    return this.#outgoing = outgoing;
   }
 
   /**
@@ -155,14 +176,19 @@ export class MigrationControl {
     const uri = typeof from === "string" ? parseUri(from) : from;
     const settings = this.#settings(options);
     this.#refuseWhileRunning();
+    if (settings.capabilities.multifd) requireMultiChannel(uri);
     const { target, transport } = this.options;
     if (!target) throw new StateError("There is no place here for a machine");
-    return this.#incoming = new IncomingMigration(target(), {
+    this.#listeningAt = undefined;
+    const incoming = new IncomingMigration(target(), {
       uri,
       ...settings,
       ...transport && { transport },
       onEvent: (event) => this.#emit(event),
     });
+    incoming.listening.then((uri) => this.#listeningAt = uri).catch(() => {});
+    this.#follow(incoming.completed);
+    return this.#incoming = incoming;
   }
 
   /**
@@ -170,6 +196,7 @@ export class MigrationControl {
    * @throws {StateError} If it is too late.
    */
   cancel(): void {
+    if (this.#outgoing?.status === "cancelling") return;
     if (this.#outgoing && isRunning(this.#outgoing.status)) this.#outgoing.cancel();
     else if (this.#incoming && isRunning(this.#incoming.status)) this.#incoming.cancel();
   }
@@ -183,6 +210,80 @@ export class MigrationControl {
     this.#outgoing.continue();
   }
 
+  /**
+   * Lets the machine run at the destination at the next opportunity; the rest of its RAM follows.
+   * @throws {StateError} If no migration runs, or not one for that.
+   */
+  startPostcopy(): void {
+    if (!this.#outgoing || !isRunning(this.#outgoing.status)) {
+      throw new StateError("Start the migration before switching to postcopy");
+    }
+    throw new StateError("This migration cannot switch to postcopy");
+  }
+
+  /**
+   * Gives up the connections of a migration in postcopy, so that it can go on over others.
+   * @throws {StateError} Unless one is in postcopy.
+   */
+  pause(): void {
+    const migration = this.#inStatus("postcopy-active", "postcopy-recover");
+    if (!migration) {
+      throw new StateError(
+        "migrate-pause is currently only supported during postcopy-active or postcopy-recover state",
+      );
+    }
+    if (migration instanceof IncomingMigration) migration.pause();
+  }
+
+  /**
+   * Begins to wait for a source that goes on with a migration that is paused.
+   * @param from Where to listen.
+   * @returns The address, once the source can connect.
+   * @throws {StateError} Unless the arriving migration is `postcopy-paused`.
+   * @throws {UsageError | TransportError} If it cannot listen there.
+   */
+  async recover(from: string | MigrationUri): Promise<MigrationUri> {
+    const uri = typeof from === "string" ? parseUri(from) : from;
+    if (this.#incoming?.status !== "postcopy-paused") {
+      throw new StateError("Migrate recover can only be run when postcopy is paused");
+    }
+    return await this.#incoming.recover(uri);
+  }
+
+  #resume(_uri: MigrationUri): OutgoingMigration {
+    const outgoing = this.#outgoing;
+    if (outgoing?.status !== "postcopy-paused") {
+      throw new StateError("Cannot resume if there is no paused migration");
+    }
+    return outgoing;
+  }
+
+  #inStatus(...wanted: MigrationStatus[]): OutgoingMigration | IncomingMigration | undefined {
+    return [this.#outgoing, this.#incoming].find((each) => each && wanted.includes(each.status));
+  }
+
+  /**
+   * Breaks the connections of the migration that runs, as a network would.
+   * @throws {StateError} If none runs.
+   */
+  yank(): void {
+    const running = [this.#outgoing, this.#incoming].find((each) => each && isRunning(each.status));
+    if (!running) throw new StateError("There is no migration whose connections could be broken");
+    running.yank();
+  }
+
+  #socketAddress(): { "socket-address"?: SocketAddress[] } {
+    const uri = this.#listeningAt;
+    if (this.#incoming?.status !== "setup" || !uri || uri.kind === "exec" || uri.kind === "file") {
+      return {};
+    }
+    const address = formatSocketAddress(uri);
+    if (address.type !== "inet") return { "socket-address": [address] };
+    // It was looked up, so it is of one family.
+    const family = address.host.includes(":") ? { ipv6: true } : { ipv4: true };
+    return { "socket-address": [{ ...address, ...family }] };
+  }
+
   #settings(options: MigrateOptions): { capabilities: Capabilities; parameters: Parameters } {
     return {
       capabilities: changeCapabilities(this.#capabilities, options.capabilities ?? {}),
@@ -190,9 +291,21 @@ export class MigrationControl {
     };
   }
 
+  /** Waits until nothing is left of a migration that has ended; of one that runs, it does not. */
+  async cleanedUp(): Promise<void> {
+    if ([this.#outgoing, this.#incoming].some((each) => each && isRunning(each.status))) return;
+    await Promise.allSettled(this.#underWay);
+  }
+
   #refuseWhileRunning(): void {
-    const running = [this.#outgoing, this.#incoming].some((each) => each && isRunning(each.status));
-    if (running || this.#preparing) throw new StateError("There's a migration process in progress");
+    if (this.#underWay.size > 0) throw new StateError("There's a migration process in progress");
+  }
+
+  #follow<T>(ending: Promise<T>): Promise<T> {
+    this.#underWay.add(ending);
+    const over = () => void this.#underWay.delete(ending);
+    ending.then(over, over);
+    return ending;
   }
 
   #emit(event: MigrationEvent): void {

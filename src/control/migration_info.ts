@@ -4,6 +4,7 @@
  *
  * @module
  */
+import type { SocketAddress } from "../transport/uri_channels.ts";
 import type { ChannelInfo } from "./channel_info.ts";
 import type { MigrationStatus } from "./migration_status.ts";
 
@@ -41,12 +42,23 @@ export interface RamInfo {
   readonly "dirty-sync-missed-zero-copy": number;
 }
 
-/** An address as QMP writes it. */
-export type SocketAddress =
-  | { readonly type: "inet"; readonly host: string; readonly port: string }
-  | { readonly type: "unix"; readonly path: string }
-  | { readonly type: "vsock"; readonly cid: string; readonly port: string }
-  | { readonly type: "fd"; readonly str: string };
+/** What XBZRLE did; pages and bytes since the migration began. */
+export interface XbzrleCacheInfo {
+  /** In bytes. */
+  readonly "cache-size": number;
+  /** Bytes sent of pages that were in the cache. */
+  readonly bytes: number;
+  /** Pages that were in the cache. */
+  readonly pages: number;
+  /** Pages that were not. */
+  readonly "cache-miss": number;
+  /** Their share of the pages sent lately. */
+  readonly "cache-miss-rate": number;
+  /** How much shorter the pages in the cache became lately. */
+  readonly "encoding-rate": number;
+  /** Pages that differed so much that they were sent whole. */
+  readonly overflow: number;
+}
 
 /** One side's view of its migration; times in milliseconds. */
 export interface MigrationInfo {
@@ -59,6 +71,11 @@ export interface MigrationInfo {
   readonly downtime?: number;
   readonly "expected-downtime"?: number;
   readonly "cpu-throttle-percentage"?: number;
+  /** The longest sleep of a vCPU with a dirty limit between two slices of its time, in microseconds. */
+  readonly "dirty-limit-throttle-time-per-round"?: number;
+  /** How long such a slice is, in microseconds. */
+  readonly "dirty-limit-ring-full-time"?: number;
+  readonly "xbzrle-cache"?: XbzrleCacheInfo;
   readonly "error-desc"?: string;
   readonly "blocked-reasons"?: readonly string[];
   /** Where a destination listens. */

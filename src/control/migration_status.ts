@@ -5,22 +5,25 @@
  * @module
  */
 
-/** What `query-migrate` and the MIGRATION event call the state. */
-export type MigrationStatus =
-  | "none"
-  | "setup"
-  | "active"
-  | "pre-switchover"
-  | "device"
-  | "postcopy-active"
-  | "postcopy-device"
-  | "postcopy-paused"
-  | "postcopy-recover-setup"
-  | "postcopy-recover"
-  | "completed"
-  | "failed"
-  | "cancelling"
-  | "cancelled";
+/** What `query-migrate` and the MIGRATION event call the states. */
+export const MIGRATION_STATUSES = [
+  "none",
+  "setup",
+  "active",
+  "pre-switchover",
+  "device",
+  "postcopy-active",
+  "postcopy-device",
+  "postcopy-paused",
+  "postcopy-recover-setup",
+  "postcopy-recover",
+  "completed",
+  "failed",
+  "cancelling",
+  "cancelled",
+] as const;
+/** One of {@linkcode MIGRATION_STATUSES}. */
+export type MigrationStatus = typeof MIGRATION_STATUSES[number];
 
 /** What can happen to an outgoing migration. */
 export type OutgoingEvent =

@@ -47,9 +47,12 @@ import {
 import { OutgoingChannels } from "./outgoing_channels.ts";
 import type { OutgoingMachine } from "./outgoing_machine.ts";
 import { OutgoingStatistics } from "./outgoing_statistics.ts";
+import { OutgoingThrottle } from "./outgoing_throttle.ts";
+import { OutgoingXbzrle } from "./outgoing_xbzrle.ts";
 import type { Parameters } from "./parameters.ts";
 import { RateLimit } from "./rate_limit.ts";
 import { StallWatch } from "./stall_watch.ts";
+import { tlsTransport } from "./tls_options.ts";
 import { Trouble } from "./trouble.ts";
 
 /** How long a connection may take to come about, in milliseconds. */
@@ -73,6 +76,11 @@ export interface OutgoingOptions {
   readonly transport?: Pick<TransportOptions, "handOff" | "vsock">;
   /** Threads that were started before (`spare_threads.ts`); they stay the caller's. */
   readonly spares?: SpareWorkers;
+  /**
+   * How long a destination may take nothing of what is sent to it; in milliseconds.
+   * @default {10000}
+   */
+  readonly stallTimeout?: number;
 }
 
 /** One migration from here to somewhere else. */
@@ -84,6 +92,8 @@ export class OutgoingMigration {
   readonly #statistics: OutgoingStatistics;
   readonly #progress = new Progress();
   readonly #destination = new DestinationWord(this.#trouble, () => this.#handedOver);
+  readonly #throttle: OutgoingThrottle;
+  readonly #xbzrle: OutgoingXbzrle | undefined;
   #parameters: Parameters;
   #status: MigrationStatus = "none";
   #endpoint: Endpoint | undefined;
@@ -109,6 +119,10 @@ export class OutgoingMigration {
   ) {
     this.#parameters = options.parameters;
     this.#statistics = new OutgoingStatistics(machine.ram);
+    this.#throttle = new OutgoingThrottle(machine, options.capabilities);
+    if (options.capabilities.xbzrle) {
+      this.#xbzrle = new OutgoingXbzrle(options.parameters, machine.ram.pageSize);
+    }
     this.#trouble.onFailure(() => {
       this.#abort.abort();
       this.#progress.bump();
@@ -128,6 +142,8 @@ export class OutgoingMigration {
     const failure = this.#failure;
     return {
       ...this.#statistics.info(this.#status, this.#saver?.remaining ?? 0),
+      ...this.#throttle.info(),
+      ...(this.#xbzrle && { "xbzrle-cache": this.#xbzrle.info() }),
       ...(this.#log && { "dirty-log": this.#log.description }),
       ...(failure && this.#status === "failed" && { "error-desc": failure.message }),
     };
@@ -136,6 +152,7 @@ export class OutgoingMigration {
   /** Changes parameters under way; what they allow changes at once. */
   setParameters(parameters: Parameters): void {
     this.#parameters = parameters;
+    this.#xbzrle?.setParameters(parameters);
   }
 
   /**
@@ -151,6 +168,11 @@ export class OutgoingMigration {
     }
     this.#move("cancel");
     this.#trouble.report(new CancelledError("The migration was cancelled"));
+  }
+
+  /** Breaks its connections, as a network would. */
+  yank(): void {
+    this.#trouble.report(new ConnectionLostError("The connection was broken by yank"));
   }
 
   /**
@@ -187,6 +209,7 @@ export class OutgoingMigration {
     const { uri, capabilities, spares } = this.options;
     const transport = {
       ...this.options.transport,
+      ...await tlsTransport("source", { parameters: this.#parameters, capabilities }),
       signal: this.#abort.signal,
       timeoutMs: CONNECT_TIMEOUT_MS,
     };
@@ -218,6 +241,7 @@ export class OutgoingMigration {
         encoder: {
           detectZero: this.#parameters["zero-page-detection"] !== "none",
           ...(this.#multifd && { onlyZero: true }),
+          ...(this.#xbzrle && { xbzrle: this.#xbzrle.buffer }),
           ...digests,
         },
       }).then((stream) => this.#stream = stream),
@@ -236,9 +260,11 @@ export class OutgoingMigration {
     this.#statistics.addMultifd(sender?.counters ?? []);
     const { ram, ramSectionId } = this.machine;
     this.#saver = this.#multifd?.saver(stream) ?? new RamSaver(ram, stream, stream, ramSectionId);
-    this.#stallWatch = new StallWatch(() => [stream, ...sender ? [sender] : []], (error) => {
-      this.#trouble.report(error);
-    });
+    this.#stallWatch = new StallWatch(
+      () => [stream, ...sender ? [sender] : []],
+      (error) => this.#trouble.report(error),
+      this.options.stallTimeout,
+    );
   }
 
   async #setUp(): Promise<void> {
@@ -270,6 +296,7 @@ export class OutgoingMigration {
       const end = await saver.sendPart({ allowance, check: this.#trouble.check });
       this.#statistics.measure();
       if (end === "limit") await this.#sleep(limit.untilNextSlice(performance.now()));
+      if (this.#throttle.wantsSync) await this.#sync();
       if (end !== "round") continue;
       await saver.drained(this.#trouble.check);
       this.#statistics.measure(true);
@@ -365,6 +392,7 @@ export class OutgoingMigration {
   }
 
   async #cleanUp(): Promise<void> {
+    this.#throttle.end();
     this.#stallWatch?.[Symbol.dispose]();
     await Promise.allSettled([
       this.#multifd?.[Symbol.asyncDispose](),
@@ -388,10 +416,14 @@ export class OutgoingMigration {
 
   async #sync(): Promise<void> {
     this.#synced(await this.#log?.log.sync() ?? 0);
+    const { syncs, pages } = this.#statistics;
+    this.#xbzrle?.synced(syncs, pages, this.#stopped);
   }
 
   #synced(dirtied: number): void {
     this.#statistics.synced(dirtied);
+    const bytes = dirtied * this.machine.ram.pageSize;
+    this.#throttle.synced(bytes, this.#statistics.transferred, this.#parameters);
     this.#emit({ event: "MIGRATION_PASS", data: { pass: this.#statistics.syncs } });
   }
 

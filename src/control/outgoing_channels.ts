@@ -63,7 +63,9 @@ export class OutgoingChannels implements AsyncDisposable {
    * @throws {TransportError | ConnectionLostError | CancelledError} If one fails; none is left open.
    */
   static async connect(options: OutgoingChannelsOptions): Promise<OutgoingChannels> {
-    const { uri, machine, parameters, transport } = options;
+    const { uri, machine, parameters } = options;
+    const { tls } = options.transport;
+    const transport = { ...options.transport, ...tls && { tls: { ...tls, farewell: true } } };
     requireMultiChannel(uri);
     const uuid = machine.configuration.uuid ?? NO_UUID;
     const connecting = Array.from(

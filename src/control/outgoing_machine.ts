@@ -8,6 +8,7 @@ import type { GuestRam } from "../machine/guest_ram.ts";
 import type { RamBlockEntry } from "../ram/block_list.ts";
 import type { ByteWriter } from "../wire/byte_writer.ts";
 import type { Configuration } from "../wire/configuration.ts";
+import type { VcpuDirtyLimit } from "./dirty_limit.ts";
 
 /** The source's machine. */
 export interface OutgoingMachine {
@@ -29,6 +30,10 @@ export interface OutgoingMachine {
   startDirtyLog(): Promise<DirtyLogChoice | undefined>;
   /** Ends the log. */
   stopDirtyLog(): Promise<void>;
+  /** Takes a share of their time from the vCPUs, in percent; where there are some. */
+  throttle?(percent: number): void;
+  /** What limits each vCPU's writing; where there are some. */
+  readonly dirtyLimit?: VcpuDirtyLimit;
   /** Stops the guest for the switchover. Its RAM and devices do not change from then on. */
   stop(): Promise<void>;
   /** Undoes {@linkcode stop}: the guest runs on if it ran before. */

@@ -90,7 +90,7 @@ export class OutgoingStatistics {
     const time = this.#end - (this.#setupEnd ?? this.#start);
     if (time > 0) {
       this.#mbps = this.transferred * 8 / time / 1000;
-      this.#pagesPerSecond = this.#pages / time * 1000;
+      this.#pagesPerSecond = this.pages / time * 1000;
     }
   }
 
@@ -111,19 +111,23 @@ export class OutgoingStatistics {
     return this.#sync.count;
   }
 
-  /** Brings the bandwidth up to date. @param force Even if the window is short. */
+  /**
+   * Brings the bandwidth up to date.
+   * @param force Even if the window is short, as long as there is no other figure: in a few milliseconds
+   * there may be nothing but a header, or a whole slice's burst.
+   */
   measure(force = false): void {
     const now = performance.now();
     const time = now - this.#window.time;
-    if (time < (force ? 1 : WINDOW_MS)) return;
+    if (time < (force && this.#bandwidth === 0 ? 1 : WINDOW_MS)) return;
     const bytes = this.transferred;
-    const pages = this.#pages;
+    const pages = this.pages;
     const sent = bytes - this.#window.bytes;
-    if (sent === 0) return;
+    const content = (this.#sum("normalPages") + this.#sum("encodedPages")) * this.ram.pageSize;
+    if (sent === 0 && content === this.#contentBefore) return;
     this.#mbps = sent * 8 / time / 1000;
     this.#pagesPerSecond = (pages - this.#window.pages) / time * 1000;
     // Compressed or not: what counts is how many of the pages with content pass.
-    const content = this.#sum("normalPages") * this.ram.pageSize;
     this.#bandwidth = Math.max(sent, content - this.#contentBefore) / time;
     this.#contentBefore = content;
     this.#window = { time: now, bytes, pages };
@@ -176,8 +180,9 @@ export class OutgoingStatistics {
     };
   }
 
-  get #pages(): number {
-    return this.#sum("normalPages") + this.#sum("zeroPages");
+  /** Pages handled, in whatever way they were sent. */
+  get pages(): number {
+    return this.#sum("normalPages") + this.#sum("zeroPages") + this.#sum("encodedPages");
   }
 
   #turnTo(phase: Phase): void {

@@ -267,7 +267,9 @@ function checkValue(name: ParameterName, rule: Rule, value: unknown): unknown {
       }
       const refusal = rule.refused?.[value];
       if (refusal) {
-        throw new SettingError(`Parameter '${name}': '${value}' is not built in: ${refusal}`);
+        throw new SettingError(
+          `Parameter '${name}' does not accept value '${value}', which is not built in: ${refusal}`,
+        );
       }
       return value;
     }

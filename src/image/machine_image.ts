@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { markUntouched } from "../dirty/untouched.ts";
 import { IncompatibleError, StreamFormatError } from "../errors.ts";
 import { GuestRam } from "../machine/guest_ram.ts";
 import { targetPageSize } from "../machine/page.ts";
@@ -17,6 +18,9 @@ import {
   writeFullSectionHeader,
   writeSectionFooter,
 } from "../wire/section.ts";
+
+/** A description that says nothing: a destination that waits for one must get one. */
+const EMPTY_DESCRIPTION = new TextEncoder().encode("{}");
 
 /** A section that was sent once, byte for byte. */
 export interface CarriedSection {
@@ -84,6 +88,24 @@ export class MachineImage {
       });
     }
     this.sections.splice(0, Infinity, ...recut);
+  }
+
+  /**
+   * Sets the dirty bits of the pages that the stream had. What was not received stays unsent: QEMU leaves
+   * pages out that the destination has by itself.
+   */
+  markDirty(): void {
+    markUntouched(this.ram);
+    for (const block of this.ram.blocks) block.dirty.merge(block.received);
+  }
+
+  /**
+   * Appends the sections as they came.
+   * @returns The JSON description for the stream's end.
+   */
+  writeSections(writer: ByteWriter): Uint8Array {
+    for (const section of this.sections) writeCarriedSection(writer, section);
+    return this.description.length > 0 ? this.description : EMPTY_DESCRIPTION;
   }
 
   #matches(sizes: readonly number[]): boolean {

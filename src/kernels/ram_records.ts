@@ -14,6 +14,8 @@ export interface RamRecordsKernel {
   readonly normal_pages: { readonly value: number };
   /** How many pages the last call handled as zeros. */
   readonly zero_pages: { readonly value: number };
+  /** How many pages the last call placed as differences. */
+  readonly encoded_pages: { readonly value: number };
   is_zero(address: number, length: number): number;
   count_zero(address: number, pageSize: number, pages: number): number;
   encode(
@@ -41,6 +43,9 @@ export interface RamRecordsKernel {
     untouched: number,
   ): number;
   ring_copy(to: number, at: number, length: number, ringSize: number): void;
+  /** @returns 0, or an index of {@linkcode XBZRLE_FAULTS}. */
+  xbzrle(at: number, length: number, address: number, pageSize: number): number;
+  unwrap(at: number, length: number, ringSize: number): number;
   place_zero(
     address: number,
     pageSize: number,
@@ -49,6 +54,18 @@ export interface RamRecordsKernel {
     untouched: number,
   ): void;
 }
+
+/** What `xbzrle()` found wrong, by the number it returns. */
+export const XBZRLE_FAULTS: readonly string[] = [
+  "",
+  "it ends where a length should follow",
+  "a length takes more than two bytes",
+  "two runs of changed bytes follow each other",
+  "its unchanged bytes go beyond the page",
+  "a run of changed bytes is empty",
+  "its changed bytes go beyond the page",
+  "it ends inside of its changed bytes",
+];
 
 let compiled: WebAssembly.Module | undefined;
 

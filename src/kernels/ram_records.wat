@@ -1,5 +1,6 @@
 ;; The `ram` section's page records (wire-format §5.1), many pages a call:
 ;; guest RAM → records in a sending buffer, and records in the receiving ring → guest RAM.
+;; How pages become differences is in `xbzrle.wat`.
 ;; $ram is the memory a block's segment lies in, $io the buffer or ring, $tables the page bitmaps.
 (module
   (import "env" "ram" (memory $ram 1 65536 shared))
@@ -9,6 +10,8 @@
   ;; How many pages the last call sent or placed with content, and as zeros.
   (global $normal (export "normal_pages") (mut i32) (i32.const 0))
   (global $zero (export "zero_pages") (mut i32) (i32.const 0))
+  ;; How many it placed as differences (XBZRLE).
+  (global $encoded (export "encoded_pages") (mut i32) (i32.const 0))
 
   ;; ── zero detection ────────────────────────────────────────────────────────────────────────────
   ;; is_zero(address, length): 1 if all bytes are zero; 128 at a time. Length: a multiple of 128.
@@ -139,10 +142,72 @@
         (memory.copy $ram $io (i32.add (local.get $to) (local.get $first)) (i32.const 0)
           (i32.sub (local.get $length) (local.get $first))))))
 
+  ;; The length at $at: 7 bits a byte, at most two bytes. -1 if a third would follow.
+  (func $run_length (param $at i32) (result i32)
+    (local $low i32) (local $high i32)
+    (local.set $low (i32.load8_u $io (local.get $at)))
+    (if (i32.lt_u (local.get $low) (i32.const 0x80)) (then (return (local.get $low))))
+    (local.set $high (i32.load8_u $io offset=1 (local.get $at)))
+    (if (i32.ge_u (local.get $high) (i32.const 0x80)) (then (return (i32.const -1))))
+    (i32.or (i32.and (local.get $low) (i32.const 0x7f)) (i32.shl (local.get $high) (i32.const 7))))
+
+  ;; xbzrle(where in $io, how many bytes, the page's address, page size): applies the differences of an
+  ;; XBZRLE record (wire-format §5.7). Returns 0, or which rule they break: see XBZRLE_FAULTS. What
+  ;; stands in $io must not wrap. Nothing outside of the page is written, whatever is in there.
+  (func $xbzrle (export "xbzrle")
+    (param $at i32) (param $length i32) (param $to i32) (param $left i32) (result i32)
+    (local $end i32) (local $first i32) (local $run i32)
+    (local.set $end (i32.add (local.get $at) (local.get $length)))
+    (local.set $first (i32.const 1))
+    (loop $next
+      (if (i32.ge_u (local.get $at) (local.get $end)) (then (return (i32.const 0))))
+      ;; Bytes to leave as they are.
+      (if (i32.lt_u (i32.sub (local.get $end) (local.get $at)) (i32.const 2))
+        (then (return (i32.const 1))))
+      (local.set $run (call $run_length (local.get $at)))
+      (if (i32.lt_s (local.get $run) (i32.const 0)) (then (return (i32.const 2))))
+      (if (i32.eqz (i32.or (local.get $run) (local.get $first))) (then (return (i32.const 3))))
+      (if (i32.gt_u (local.get $run) (local.get $left)) (then (return (i32.const 4))))
+      (local.set $first (i32.const 0))
+      (local.set $at (i32.add (local.get $at)
+        (i32.add (i32.const 1) (i32.shr_u (i32.load8_u $io (local.get $at)) (i32.const 7)))))
+      (local.set $to (i32.add (local.get $to) (local.get $run)))
+      (local.set $left (i32.sub (local.get $left) (local.get $run)))
+      ;; Bytes to replace. The first length may have taken the last byte.
+      (if (i32.lt_s (i32.sub (local.get $end) (local.get $at)) (i32.const 2))
+        (then (return (i32.const 1))))
+      (local.set $run (call $run_length (local.get $at)))
+      (if (i32.lt_s (local.get $run) (i32.const 0)) (then (return (i32.const 2))))
+      (if (i32.eqz (local.get $run)) (then (return (i32.const 5))))
+      (if (i32.gt_u (local.get $run) (local.get $left)) (then (return (i32.const 6))))
+      (local.set $at (i32.add (local.get $at)
+        (i32.add (i32.const 1) (i32.shr_u (i32.load8_u $io (local.get $at)) (i32.const 7)))))
+      (if (i32.gt_s (local.get $run) (i32.sub (local.get $end) (local.get $at)))
+        (then (return (i32.const 7))))
+      (if (i32.eq (local.get $run) (i32.const 1))
+        (then (i32.store8 $ram (local.get $to) (i32.load8_u $io (local.get $at))))
+        (else (memory.copy $ram $io (local.get $to) (local.get $at) (local.get $run))))
+      (local.set $at (i32.add (local.get $at) (local.get $run)))
+      (local.set $to (i32.add (local.get $to) (local.get $run)))
+      (local.set $left (i32.sub (local.get $left) (local.get $run)))
+      (br $next))
+    (unreachable))
+
+  ;; unwrap(where in the ring, length, ring size): where these bytes stand in one piece. If they cross the
+  ;; ring's end they are copied behind it, where the memory has room for a page.
+  (func $unwrap (export "unwrap") (param $at i32) (param $length i32) (param $ring i32) (result i32)
+    (local $first i32)
+    (local.set $first (i32.sub (local.get $ring) (local.get $at)))
+    (if (i32.ge_u (local.get $first) (local.get $length)) (then (return (local.get $at))))
+    (memory.copy $io $io (local.get $ring) (local.get $at) (local.get $first))
+    (memory.copy $io $io (i32.add (local.get $ring) (local.get $first)) (i32.const 0)
+      (i32.sub (local.get $length) (local.get $first)))
+    (local.get $ring))
+
   ;; decode(where in the ring, bytes available, ring size, page size, log2 of it,
   ;;        segment's address, its offset in the block, its length, bitmaps: received, untouched or -1)
-  ;; Places PAGE and ZERO records that CONTINUE the block and lie inside the segment. Stops before the
-  ;; first record that is not complete or not of that kind, and returns how many bytes it consumed.
+  ;; Places PAGE, ZERO and XBZRLE records that CONTINUE the block and lie inside the segment. Stops before
+  ;; the first record that is not complete, not of that kind or wrong, and returns how many bytes it consumed.
   (func (export "decode")
     (param $at i32) (param $available i32) (param $ring i32) (param $size i32) (param $shift i32)
     (param $base i32) (param $from i64) (param $length i64) (param $received i32) (param $untouched i32)
@@ -151,6 +216,7 @@
     (local $page i32) (local $to i32) (local $consumed i32)
     (global.set $normal (i32.const 0))
     (global.set $zero (i32.const 0))
+    (global.set $encoded (i32.const 0))
     (block $done
       (loop $next
         (br_if $done (i32.lt_u (local.get $available) (i32.const 9)))
@@ -178,14 +244,37 @@
             (call $set (local.get $received) (local.get $page))
             (global.set $normal (i32.add (global.get $normal) (i32.const 1)))
             (local.set $body (i32.add (local.get $size) (i32.const 8))))
-          (else
-            (br_if $done (i32.ne (local.get $flags) (i32.const 0x22)))
-            ;; Another fill than zero is for the caller: QEMU 7.2 takes it, 10.0 does not.
-            (br_if $done (i32.load8_u $io (local.get $body)))
-            (call $place_zero (local.get $to) (local.get $size) (local.get $page)
-              (local.get $received) (local.get $untouched))
-            (global.set $zero (i32.add (global.get $zero) (i32.const 1)))
-            (local.set $body (i32.const 9))))
+          (else (if (i32.eq (local.get $flags) (i32.const 0x22))
+            (then
+              ;; Another fill than zero is for the caller: QEMU 7.2 takes it, 10.0 does not.
+              (br_if $done (i32.load8_u $io (local.get $body)))
+              (call $place_zero (local.get $to) (local.get $size) (local.get $page)
+                (local.get $received) (local.get $untouched))
+              (global.set $zero (i32.add (global.get $zero) (i32.const 1)))
+              (local.set $body (i32.const 9)))
+            (else
+              (br_if $done (i32.ne (local.get $flags) (i32.const 0x60)))
+              (br_if $done (i32.lt_u (local.get $available) (i32.const 11)))
+              ;; The encoding's number (1) and its length, of which only the lower 24 bits are looked at.
+              (local.set $body
+                (i32.wrap_i64 (i64.shr_u
+                  (call $ring_u64 (local.get $body) (local.get $ring)) (i64.const 40))))
+              (br_if $done (i32.ne (i32.shr_u (local.get $body) (i32.const 16)) (i32.const 1)))
+              (local.set $body (i32.and (local.get $body) (i32.const 0xffff)))
+              (br_if $done (i32.gt_u (local.get $body) (local.get $size)))
+              (br_if $done
+                (i32.lt_u (local.get $available) (i32.add (local.get $body) (i32.const 11))))
+              (if (i32.ne (local.get $untouched) (i32.const -1))
+                (then (call $unset (local.get $untouched) (local.get $page))))
+              (br_if $done
+                (call $xbzrle
+                  (call $unwrap
+                    (i32.and (i32.add (local.get $at) (i32.const 11)) (i32.sub (local.get $ring) (i32.const 1)))
+                    (local.get $body) (local.get $ring))
+                  (local.get $body) (local.get $to) (local.get $size)))
+              (call $set (local.get $received) (local.get $page))
+              (global.set $encoded (i32.add (global.get $encoded) (i32.const 1)))
+              (local.set $body (i32.add (local.get $body) (i32.const 11)))))))
         (local.set $at
           (i32.and (i32.add (local.get $at) (local.get $body)) (i32.sub (local.get $ring) (i32.const 1))))
         (local.set $available (i32.sub (local.get $available) (local.get $body)))

@@ -60,7 +60,10 @@ async function bytesAt(url: string): Promise<Uint8Array<ArrayBuffer>> {
   const { protocol } = new URL(url);
   if (protocol === "file:") return await Deno.readFile(new URL(url));
   const response = await fetch(url);
-  if (!response.ok) throw new GuestError(`The guest's module: HTTP status ${response.status}`);
+  if (!response.ok) {
+    await response.body?.cancel();
+    throw new GuestError(`The guest's module: HTTP status ${response.status}`);
+  }
   return await response.bytes();
 }
 

@@ -70,16 +70,18 @@ export class GuestRam {
   /**
    * Makes zeroed RAM; the kernel provides its pages as they are touched.
    * @param specs The blocks, in the order of the stream.
-   * @throws {RangeError} If a length is no multiple of the page, a name repeats, or an existing memory
-   * is not shared or too small.
+   * @throws {RangeError} If a length is no multiple of the page, a name repeats, an existing memory is
+   * not shared or too small, or there are more pages than one memory holds bitmaps for (some 25 TiB of
+   * 4 KiB pages).
    */
   static create(specs: readonly RamBlockSpec[], options: GuestRamOptions = {}): GuestRam {
     const pageSize = options.pageSize ?? PAGE_SIZE;
     checkSpecs(specs, pageSize);
+    const tablesBytes = specs.reduce((sum, spec) => sum + bitmapsBytes(spec, pageSize), WASM_PAGE);
+    // Before the segments: a length that nobody has would be a million memories.
+    if (tablesBytes > MEMORY_MAX) throw new RangeError("RAM has too many pages for its bitmaps");
+    const tables = new WebAssembly.Memory(memorySize(tablesBytes));
     const segments = options.packed ? packedSegments(specs) : specs.map(ownSegments);
-    const tables = new WebAssembly.Memory(memorySize(
-      specs.reduce((sum, spec) => sum + bitmapsBytes(spec, pageSize), WASM_PAGE),
-    ));
     let at = 0;
     const blocks = specs.map((spec, index): RamBlockLayout => {
       const pageCount = pagesOf(spec.length, pageSize);

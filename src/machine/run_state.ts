@@ -45,8 +45,8 @@ const MAY_FOLLOW: Readonly<Record<RunState, readonly RunState[]>> = {
     "shutdown",
     "internal-error",
   ],
-  /** Sent away: it runs elsewhere. */
-  postmigrate: ["running", "prelaunch", "finish-migrate"],
+  /** Sent away: it runs elsewhere, and may come back. */
+  postmigrate: ["running", "prelaunch", "finish-migrate", "inmigrate"],
   /** Stopped while an image is written. */
   "save-vm": ["running"],
   /** Stopped while an image is loaded. */

@@ -99,7 +99,7 @@ export class PacketWriter {
     this.#fill = this.#base;
   }
 
-  /** Whether the buffer should be sent now. */
+  /** Whether what there is must be taken before more is added. */
   get full(): boolean {
     return this.#inPlace.length > 0 || this.#fill - this.#base >= FULL_AT;
   }

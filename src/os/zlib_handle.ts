@@ -41,6 +41,12 @@ const FLUSHES: Readonly<Record<ZlibKind, Readonly<Record<ZlibFlush, number>>>> =
   "zstd-decompress": { no: constants.ZSTD_e_continue, flush: constants.ZSTD_e_flush },
 };
 
+/**
+ * The most a zstd stream may look back: 2^25 bytes, what the hardest level that QEMU offers (20) uses. A
+ * stream says itself what it needs, and gets that much memory.
+ */
+const ZSTD_WINDOW_LOG_MAX = 25;
+
 /** One compressing or decompressing stream. */
 export class ZlibHandle {
   readonly #stream: Internals;
@@ -104,7 +110,9 @@ export function createStream(kind: ZlibKind, level: number) {
     case "zstd-compress":
       return zlib.createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: level } });
     case "zstd-decompress":
-      return zlib.createZstdDecompress();
+      return zlib.createZstdDecompress({
+        params: { [constants.ZSTD_d_windowLogMax]: ZSTD_WINDOW_LOG_MAX },
+      });
   }
 }
 

@@ -31,6 +31,8 @@ export class PageDecoder {
   normalPages = 0;
   /** Pages that came as zeros. */
   zeroPages = 0;
+  /** Pages that came as differences: none. */
+  readonly encodedPages = 0;
 
   /**
    * @param ram What the records are of.
@@ -65,6 +67,7 @@ export class PageDecoder {
       }
       if (pause) return pause;
       const { kind } = head;
+      if (kind === RamFlag.XBZRLE) this.#refuse("Differences to a page, in postcopy");
       if (kind === RamFlag.ZERO) {
         this.stream.peek(this.#fill, head.size);
         if (this.#fill[0] !== 0) {

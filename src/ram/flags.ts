@@ -21,6 +21,11 @@ export const RamFlag = {
 /** All bits that are flags: the smallest target page is 1 KiB. */
 export const RAM_FLAGS_MASK = 0x3ff;
 
+/** The number of the one encoding of XBZRLE records; the data's length (16 bits) and the data follow. */
+export const XBZRLE_ENCODING = 1;
+/** Bytes of both numbers. */
+export const XBZRLE_HEADER = 3;
+
 /** The section's name and version. */
 export const RAM_SECTION = { idstr: "ram", instanceId: 0, versionId: 4 } as const;
 

@@ -61,6 +61,7 @@ export type FromMainReceive =
 interface Decoder {
   readonly normalPages: number;
   readonly zeroPages: number;
+  readonly encodedPages: number;
   advance(): DecoderPause;
 }
 
@@ -146,11 +147,12 @@ export class LoadLoop {
     if (!turn) return;
     try {
       if (!decoder) throw new RangeError("Pages before the machine's RAM is known");
-      const { normalPages, zeroPages } = decoder;
+      const { normalPages, zeroPages, encodedPages } = decoder;
       const ended = this.#stream.end !== StreamEnd.OPEN;
       const pause = this.#decode(decoder);
       this.#counters.add("normalPages", decoder.normalPages - normalPages);
       this.#counters.add("zeroPages", decoder.zeroPages - zeroPages);
+      this.#counters.add("encodedPages", decoder.encodedPages - encodedPages);
       if (pause === "more" && !ended) return;
       this.#turn = undefined;
       turn.resolve(this.#stream.position);

@@ -5,11 +5,12 @@
  *
  * @module
  */
-import { bindRamRecords, type RamRecordsKernel } from "../kernels/ram_records.ts";
+import { StreamFormatError } from "../errors.ts";
+import { bindRamRecords, type RamRecordsKernel, XBZRLE_FAULTS } from "../kernels/ram_records.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
 import type { RamBlock, RamSegment } from "../machine/ram_block.ts";
 import { SHARED_STREAM_SIZE, type SharedStream } from "../threads/shared_stream.ts";
-import { RamFlag } from "./flags.ts";
+import { RamFlag, XBZRLE_HEADER } from "./flags.ts";
 import { type DecoderPause, RecordHead } from "./record_head.ts";
 
 /** Decodes the records of one channel; remembers which block the last record named. */
@@ -24,6 +25,8 @@ export class RecordDecoder {
   normalPages = 0;
   /** Pages placed as zeros since the start. */
   zeroPages = 0;
+  /** Pages placed as differences to what was there, since the start. */
+  encodedPages = 0;
 
   /**
    * @param ram Where the pages go.
@@ -67,6 +70,7 @@ export class RecordDecoder {
     if (consumed > 0) this.stream.consume(consumed);
     this.normalPages += kernel.normal_pages.value;
     this.zeroPages += kernel.zero_pages.value;
+    this.encodedPages += kernel.encoded_pages.value;
   }
 
   /** One record with all checks; `undefined` when it was placed. */
@@ -74,10 +78,38 @@ export class RecordDecoder {
     const head = this.#head;
     const pause = head.look();
     if (pause) return pause;
-    this.#place(head.block, head.offset, head.kind, head.size);
+    const { block, offset, kind, size, bodySize } = head;
+    if (kind === RamFlag.XBZRLE) this.#placeDifferences(block, offset, size, bodySize);
+    else this.#place(block, offset, kind, size);
     head.consume();
-    this.#block = head.block;
+    this.#block = block;
     return undefined;
+  }
+
+  #placeDifferences(block: RamBlock, offset: number, skip: number, body: number): void {
+    const { pageSize } = this.ram;
+    const segment = block.segmentAt(offset);
+    const page = offset / pageSize;
+    this.#segment = segment;
+    const kernel = this.#kernelOf(segment.memory);
+    const length = body - XBZRLE_HEADER;
+    const from = (this.stream.ringOffset + skip + XBZRLE_HEADER) & (SHARED_STREAM_SIZE - 1);
+    block.untouched.delete(page);
+    const fault = kernel.xbzrle(
+      kernel.unwrap(from, length, SHARED_STREAM_SIZE),
+      length,
+      segment.base + offset - segment.offset,
+      pageSize,
+    );
+    if (fault !== 0) {
+      throw new StreamFormatError(
+        `XBZRLE record of page 0x${offset.toString(16)} of RAM block "${block.name}": ` +
+          XBZRLE_FAULTS[fault],
+        this.#here(),
+      );
+    }
+    block.received.add(page);
+    this.encodedPages++;
   }
 
   #place(block: RamBlock, offset: number, kind: number, skip: number): void {
@@ -112,6 +144,10 @@ export class RecordDecoder {
       block.received.add(page);
     }
     this.zeroPages++;
+  }
+
+  #here(): { place: { offset: number } } {
+    return { place: { offset: this.stream.position } };
   }
 
   #kernelOf(memory: WebAssembly.Memory): RamRecordsKernel {

@@ -8,10 +8,12 @@ import { claimPages } from "../batch/claim.ts";
 import { DigestRecorder } from "../dirty/digest_recorder.ts";
 import type { DigestTableLayout } from "../dirty/digest_table.ts";
 import { bindRamRecords, type RamRecordsKernel } from "../kernels/ram_records.ts";
+import { XBZRLE_SLACK } from "../kernels/xbzrle.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
 import type { RamBlock } from "../machine/ram_block.ts";
 import { BATCH_PAGES_MAX } from "../threads/job_ring.ts";
-import { RamFlag } from "./flags.ts";
+import { RamFlag, XBZRLE_ENCODING, XBZRLE_HEADER } from "./flags.ts";
+import { XbzrleEncoder, XbzrleOutcome } from "./xbzrle_encoder.ts";
 
 /** A counted string: one byte of length and at most 255 more. */
 const NAME_MAX = 256;
@@ -27,6 +29,8 @@ export interface RecordEncoderOptions {
   readonly onlyZero?: boolean;
   /** Where the hash log wants the digests of what is sent; slower, because pages then go one by one. */
   readonly digests?: DigestTableLayout;
+  /** The buffer of {@linkcode XbzrleControl}, if pages may be sent as differences. */
+  readonly xbzrle?: SharedArrayBuffer;
 }
 
 /** The records of one channel; remembers which block the last record named. */
@@ -37,11 +41,18 @@ export class RecordEncoder {
   readonly #io: Uint8Array<ArrayBufferLike>;
   readonly #view: DataView<ArrayBufferLike>;
   readonly #digests: DigestRecorder | undefined;
+  readonly #xbzrle: XbzrleEncoder | undefined;
+  /** Where pages are copied to whose digest is taken and whose differences are sent. */
+  readonly #copy:
+    | { readonly memory: WebAssembly.Memory; readonly digests: DigestRecorder }
+    | undefined;
   #block: RamBlock | undefined;
   /** Pages encoded with content since the start. */
   normalPages = 0;
   /** Pages encoded as zeros since the start. */
   zeroPages = 0;
+  /** Pages encoded as differences since the start, also those without any. */
+  encodedPages = 0;
 
   /**
    * @param ram All blocks.
@@ -55,6 +66,11 @@ export class RecordEncoder {
     this.#io = new Uint8Array(io.buffer);
     this.#view = new DataView(io.buffer);
     this.#digests = options.digests && new DigestRecorder(ram, options.digests, io);
+    this.#xbzrle = options.xbzrle && new XbzrleEncoder(ram, io, options.xbzrle);
+    if (this.#xbzrle && options.digests) {
+      const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+      this.#copy = { memory, digests: new DigestRecorder(ram, options.digests, memory) };
+    }
     this.#names = ram.blocks.map((block) => {
       const name = new TextEncoder().encode(block.name);
       const counted = new Uint8Array(1 + name.length);
@@ -62,6 +78,11 @@ export class RecordEncoder {
       counted.set(name, 1);
       return counted;
     });
+  }
+
+  /** How much room in the buffer a page takes at most, without {@linkcode RECORD_HEADER_MAX} for the first. */
+  get pageBytesMax(): number {
+    return 8 + this.ram.pageSize + (this.#xbzrle ? XBZRLE_HEADER + XBZRLE_SLACK : 0);
   }
 
   /** Makes the next record name its block, as it must after a break of the channel. */
@@ -79,13 +100,14 @@ export class RecordEncoder {
    */
   encodeRun(block: RamBlock, first: number, count: number, out: number): number {
     const runs = claimPages(block.dirty, first, count, this.#runs);
+    const xbzrle = this.#xbzrle?.begins() ? this.#xbzrle : undefined;
     let at = out;
     for (let run = 0; run < runs; run++) {
       const first = this.#runs[2 * run]!;
       const count = this.#runs[2 * run + 1]!;
-      at = this.options.onlyZero
-        ? this.#encodeZeros(block, first, count, at)
-        : this.#encodeClaimed(block, first, count, at);
+      if (this.options.onlyZero) at = this.#encodeZeros(block, first, count, at);
+      else if (xbzrle) at = this.#encodeDifferences(xbzrle, block, first, count, at);
+      else at = this.#encodeClaimed(block, first, count, at);
     }
     return at;
   }
@@ -144,22 +166,82 @@ export class RecordEncoder {
     return body + 1;
   }
 
+  /** Records of claimed pages as differences to what was sent of them before. */
+  #encodeDifferences(
+    xbzrle: XbzrleEncoder,
+    block: RamBlock,
+    first: number,
+    count: number,
+    out: number,
+  ): number {
+    const { pageSize } = this.ram;
+    let at = out;
+    for (let page = first; page < first + count; page++) {
+      if (block.untouched.has(page)) {
+        xbzrle.zeroed(block.index, page);
+        at = this.#zeroRecord(block, page, at);
+        continue;
+      }
+      const segment = block.segmentAt(page * pageSize);
+      let { memory } = segment;
+      let address = segment.base + page * pageSize - segment.offset;
+      if (this.#copy) {
+        ({ memory } = this.#copy);
+        address = 0;
+        this.#copy.digests.take(block.index, page, address);
+      }
+      if (this.options.detectZero && this.#kernelOf(memory).is_zero(address, pageSize) === 1) {
+        xbzrle.zeroed(block.index, page);
+        at = this.#zeroRecord(block, page, at);
+        continue;
+      }
+      const body = at + 8 + (block === this.#block ? 0 : this.#names[block.index]!.length);
+      const length = xbzrle.encode(block.index, page, memory, address, body);
+      if (length === XbzrleOutcome.SAME) {
+        this.encodedPages++;
+      } else if (length > 0) {
+        const begin = at;
+        at = this.#beginRecord(block, page, RamFlag.XBZRLE, at);
+        this.#view.setUint8(at, XBZRLE_ENCODING);
+        this.#view.setUint16(at + 1, length);
+        at += XBZRLE_HEADER + length;
+        xbzrle.recorded(at - begin - 8);
+        this.encodedPages++;
+      } else {
+        at = this.#beginRecord(block, page, RamFlag.PAGE, at);
+        at += pageSize;
+        this.normalPages++;
+      }
+    }
+    return at;
+  }
+
+  #zeroRecord(block: RamBlock, page: number, out: number): number {
+    const at = this.#beginRecord(block, page, RamFlag.ZERO, out);
+    this.#io[at] = 0;
+    this.zeroPages++;
+    return at + 1;
+  }
+
+  /** Writes a record's header and, if need be, its block's name. @returns Where its body goes. */
+  #beginRecord(block: RamBlock, page: number, kind: number, out: number): number {
+    const offset = page * this.ram.pageSize;
+    const nameLength = this.#nameLength(block);
+    this.#view.setUint32(out, Math.floor(offset / 2 ** 32));
+    this.#view.setUint32(out + 4, (offset | kind | (nameLength ? 0 : RamFlag.CONTINUE)) >>> 0);
+    this.#io.copyWithin(out + 8, 0, nameLength);
+    return out + 8 + nameLength;
+  }
+
   /** Records of those claimed pages that are zeros; the others are given back. */
   #encodeZeros(block: RamBlock, first: number, count: number, out: number): number {
-    const { pageSize } = this.ram;
     let at = out;
     for (let page = first; page < first + count; page++) {
       if (!this.#isZero(block, page, at + RECORD_HEADER_MAX)) {
         block.dirty.add(page);
         continue;
       }
-      const nameLength = this.#nameLength(block);
-      const flags = RamFlag.ZERO | (nameLength ? 0 : RamFlag.CONTINUE);
-      this.#view.setBigUint64(at, BigInt(page * pageSize + flags));
-      this.#io.copyWithin(at + 8, 0, nameLength);
-      at += 8 + nameLength;
-      this.#io[at++] = 0;
-      this.zeroPages++;
+      at = this.#zeroRecord(block, page, at);
     }
     return at;
   }

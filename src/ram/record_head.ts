@@ -9,7 +9,10 @@ import type { GuestRam } from "../machine/guest_ram.ts";
 import type { RamBlock } from "../machine/ram_block.ts";
 import type { ByteSource } from "../wire/byte_source.ts";
 import { decodeText } from "../wire/byte_reader.ts";
-import { RamFlag } from "./flags.ts";
+import { RamFlag, XBZRLE_ENCODING, XBZRLE_HEADER } from "./flags.ts";
+
+/** What is placed; `ram/load.ts` hands these to the channel's worker. */
+export const PAGE_KINDS: readonly number[] = [RamFlag.PAGE, RamFlag.ZERO, RamFlag.XBZRLE];
 
 /** Why decoding stopped. */
 export type DecoderPause =
@@ -25,12 +28,14 @@ export class RecordHead {
   readonly #here = this.#bytes.subarray(0, 8);
   #previous: RamBlock | undefined;
   #block: RamBlock | undefined;
-  /** `RamFlag.PAGE` or `RamFlag.ZERO`. */
+  /** `RamFlag.PAGE`, `ZERO` or `XBZRLE`. */
   kind = 0;
   /** Of the page, in the block, in bytes. */
   offset = 0;
   /** Bytes before the record's body. */
   size = 0;
+  /** Bytes of the record's body. */
+  bodySize = 0;
 
   /**
    * @param ram Where the pages go.
@@ -58,7 +63,7 @@ export class RecordHead {
     const low = this.#view.getUint32(4);
     const flags = low & (pageSize - 1);
     this.kind = flags & ~RamFlag.CONTINUE;
-    if (this.kind !== RamFlag.PAGE && this.kind !== RamFlag.ZERO) return "other";
+    if (!PAGE_KINDS.includes(this.kind)) return "other";
 
     this.size = 8;
     this.#block = this.#previous;
@@ -81,12 +86,32 @@ export class RecordHead {
         this.#place(),
       );
     }
+    this.bodySize = this.kind === RamFlag.PAGE ? pageSize : 1;
+    if (this.kind === RamFlag.XBZRLE) {
+      if (available < this.size + XBZRLE_HEADER) return "more";
+      this.bodySize = XBZRLE_HEADER + this.#differencesLength();
+    }
     return available < this.size + this.bodySize ? "more" : undefined;
   }
 
-  /** Bytes of the record's body. */
-  get bodySize(): number {
-    return this.kind === RamFlag.PAGE ? this.ram.pageSize : 1;
+  /** How many bytes of differences follow in an XBZRLE record. */
+  #differencesLength(): number {
+    this.stream.peek(this.#bytes.subarray(0, XBZRLE_HEADER), this.size);
+    const encoding = this.#bytes[0]!;
+    if (encoding !== XBZRLE_ENCODING) {
+      throw new StreamFormatError(
+        `XBZRLE record with encoding ${encoding}: only ${XBZRLE_ENCODING} is known`,
+        this.#place(),
+      );
+    }
+    const length = this.#view.getUint16(1);
+    if (length > this.ram.pageSize) {
+      throw new StreamFormatError(
+        `XBZRLE record of ${length} bytes: at most a page's ${this.ram.pageSize} are possible`,
+        this.#place(),
+      );
+    }
+    return length;
   }
 
   /** Moves on to the next record. */

@@ -125,13 +125,13 @@ class SaveLoop {
   async #sendBatch(): Promise<void> {
     const ring = this.#ring;
     const block = this.#ram.blocks[ring.block]!;
-    const { normalPages, zeroPages } = this.#encoder;
+    const { normalPages, zeroPages, encodedPages, pageBytesMax } = this.#encoder;
     let bytes = 0;
     for (let run = 0; run < ring.runs; run++) {
       let first = ring.runFirst(run);
       let left = ring.runCount(run);
       while (left > 0) {
-        const fits = Math.floor((this.#room - RECORD_HEADER_MAX) / (8 + this.#ram.pageSize));
+        const fits = Math.floor((this.#room - RECORD_HEADER_MAX) / pageBytesMax);
         if (fits <= 0) {
           await this.#flush();
           continue;
@@ -147,6 +147,7 @@ class SaveLoop {
     this.#counters.add("bytes", bytes);
     this.#counters.add("normalPages", this.#encoder.normalPages - normalPages);
     this.#counters.add("zeroPages", this.#encoder.zeroPages - zeroPages);
+    this.#counters.add("encodedPages", this.#encoder.encodedPages - encodedPages);
   }
 
   async #sendBytes(bytes: Uint8Array): Promise<void> {

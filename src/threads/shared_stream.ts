@@ -55,7 +55,8 @@ export class SharedStream implements ByteSource {
 
   /** Makes an empty stream. */
   static create(): SharedStream {
-    const pages = SHARED_STREAM_SIZE / 65536;
+    // Kernels need a piece behind the ring, for what crosses its end.
+    const pages = SHARED_STREAM_SIZE / 65536 + 1;
     return new SharedStream({
       memory: new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true }),
       control: new SharedArrayBuffer(4 * 48),

@@ -38,8 +38,14 @@ export class SpareWorkers implements AsyncDisposable {
 
   /** Waits until all are started and have loaded their module. */
   async ready(): Promise<void> {
-    while (this.#starting) await this.#starting;
-    await Promise.all(this.#loading);
+    // Threads in reserve keep no process alive, but who waits for them does.
+    const waiting = setInterval(() => {}, 60_000);
+    try {
+      while (this.#starting) await this.#starting;
+      await Promise.all(this.#loading);
+    } finally {
+      clearInterval(waiting);
+    }
   }
 
   /** Takes a thread out of the reserve: it is the caller's then. `undefined` if there is none. */

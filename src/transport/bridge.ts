@@ -1,19 +1,21 @@
 /**
- * The hand-off without descriptors: a connection stays on the main thread, which carries its bytes
+ * The hand-off without descriptors: a connection stays on the thread that has it, which carries its bytes
  * between the kernel and two rings in shared memory. Slower by a copy and two wake-ups, but all of it
- * public API, and it serves what has no descriptor to hand over: vsock, TLS.
+ * public API, and it serves what has no descriptor to hand over: vsock on the main thread, TLS on one of
+ * its own.
  *
  * @module
  */
 import { ConnectionLostError, StateError } from "../errors.ts";
 import { ByteRing, createRing, RingSide } from "./byte_ring.ts";
 import type { BridgeSpec, Channel } from "./channel.ts";
+import { reasonOf } from "./os_error.ts";
 
 /** Bytes each way that can be under way inside the process. */
 const RING_BYTES = 1 << 20;
 
-/** Most bytes of one read, so that the worker has some while the next arrive. */
-const READ_MAX = RING_BYTES / 4;
+/** Most bytes of one read or write, so that the worker has some, or some room, meanwhile. */
+const PIECE_MAX = RING_BYTES / 4;
 
 /**
  * Begins to carry a connection's bytes; ends by itself when the worker has closed its channel.
@@ -21,19 +23,39 @@ const READ_MAX = RING_BYTES / 4;
  * @param head What was already read from it.
  */
 export function startBridge(channel: Channel, head: Uint8Array): BridgeSpec {
-  const inbound = createRing(RING_BYTES);
-  const outbound = createRing(RING_BYTES);
-  carryIn(channel, new ByteRing(inbound));
-  carryOut(channel, new ByteRing(outbound));
-  closeAfter(channel, new ByteRing(inbound), new ByteRing(outbound));
+  const spec = bridgeSpec(channel.peer);
+  carry(channel, spec.inbound, spec.outbound);
+  return head.length === 0 ? spec : { ...spec, head };
+}
+
+/** Makes the rings of a bridge. @param peer What is on the other side. */
+export function bridgeSpec(peer: string): BridgeSpec {
   return {
     kind: "bridge",
-    peer: channel.peer,
+    peer,
     direction: "both",
-    inbound,
-    outbound,
-    ...head.length === 0 ? {} : { head },
+    inbound: createRing(RING_BYTES),
+    outbound: createRing(RING_BYTES),
   };
+}
+
+/**
+ * Carries a connection's bytes, on the thread that has it.
+ * @param channel The connection, which is closed in the end.
+ * @param inbound The ring for what it receives.
+ * @param outbound The ring of what it is to send.
+ * @returns When the other end of the bridge is closed, and everything was sent that it wanted sent.
+ */
+export async function carry(
+  channel: Channel,
+  inbound: SharedArrayBuffer,
+  outbound: SharedArrayBuffer,
+): Promise<void> {
+  await Promise.all([
+    carryIn(channel, new ByteRing(inbound)),
+    carryOut(channel, new ByteRing(outbound)),
+    closeAfter(channel, new ByteRing(inbound), new ByteRing(outbound)),
+  ]);
 }
 
 async function carryIn(channel: Channel, ring: ByteRing): Promise<void> {
@@ -44,12 +66,12 @@ async function carryIn(channel: Channel, ring: ByteRing): Promise<void> {
         await ring.until(() => ring.reader !== RingSide.OPEN || ring.writable().length > 0);
         continue;
       }
-      const count = await channel.read(room.subarray(0, READ_MAX));
+      const count = await channel.read(room.subarray(0, PIECE_MAX));
       if (count === 0) return ring.endWriter(RingSide.ENDED);
       ring.commit(count);
     }
-  } catch {
-    ring.endWriter(RingSide.FAILED);
+  } catch (error) {
+    ring.failWriter(reasonOf(error));
   }
 }
 
@@ -58,15 +80,15 @@ async function carryOut(channel: Channel, ring: ByteRing): Promise<void> {
     for (;;) {
       await ring.until(() => ring.writer !== RingSide.OPEN || ring.length > 0);
       if (ring.writer === RingSide.FAILED) return;
-      const bytes = ring.readable();
+      const bytes = ring.readable().subarray(0, PIECE_MAX);
       if (bytes.length === 0) break;
       await channel.write(bytes);
       ring.release(bytes.length);
     }
     await channel.shutdown();
     ring.endReader(RingSide.ENDED);
-  } catch {
-    ring.endReader(RingSide.FAILED);
+  } catch (error) {
+    ring.failReader(reasonOf(error));
   }
 }
 
@@ -115,7 +137,7 @@ export class BridgeChannel implements Channel {
     if (this.#closed) throw this.#lost();
     const bytes = ring.readable();
     if (bytes.length === 0) {
-      if (ring.writer === RingSide.FAILED) throw this.#lost();
+      if (ring.writer === RingSide.FAILED) throw this.#lost(ring.writerReason);
       return 0;
     }
     const count = Math.min(bytes.length, into.length);
@@ -163,7 +185,7 @@ export class BridgeChannel implements Channel {
     const ring = this.#outbound;
     const over = () => this.#closed || ring.reader === RingSide.FAILED;
     await ring.until(() => over() || ready());
-    if (over()) throw this.#lost();
+    if (over()) throw this.#lost(ring.readerReason);
   }
 
   async shutdown(): Promise<void> {
@@ -187,8 +209,10 @@ export class BridgeChannel implements Channel {
     if (this.#closed) throw this.#lost();
   }
 
-  #lost(): ConnectionLostError {
-    const reason = this.#closed ? "it was closed on this side" : "the main thread lost it";
-    return new ConnectionLostError(`Lost the connection to ${this.peer}: ${reason}`);
+  /** @param carrier What the thread that has the connection said. */
+  #lost(carrier = ""): ConnectionLostError {
+    const reason = this.#closed ? "it was closed on this side" : carrier;
+    const lost = `Lost the connection to ${this.peer}`;
+    return new ConnectionLostError(reason.startsWith(lost) ? reason : `${lost}: ${reason}`);
   }
 }

@@ -2,7 +2,8 @@
  * A bounded ring of bytes in shared memory between one writing and one reading thread. Both wait
  * without blocking their event loops.
  *
- * The first 64 bytes are control words, the rest, a power of two, is the ring:
+ * The first 1024 bytes are control words and the reasons of the two sides, the rest, a power of two, is the
+ * ring:
  *
  * | word    | written by | meaning                                                      |
  * | ------- | ---------- | ------------------------------------------------------------ |
@@ -18,7 +19,11 @@
  * @module
  */
 
-const WORDS_BYTES = 64;
+const WORDS_BYTES = 1024;
+/** Where the reasons begin, and the most bytes of one. */
+const WRITER_REASON = 64;
+const READER_REASON = 512;
+const REASON_MAX = 448;
 const WRITTEN = 0;
 const READ = 1;
 const WRITER = 2;
@@ -41,7 +46,7 @@ export class ByteRing {
    * @param memory What {@linkcode createRing} returned.
    */
   constructor(memory: SharedArrayBuffer) {
-    this.#words = new Int32Array(memory, 0, WORDS_BYTES / 4);
+    this.#words = new Int32Array(memory, 0, WRITER_REASON / 4);
     this.#bytes = new Uint8Array(memory, WORDS_BYTES);
     this.#mask = this.#bytes.length - 1;
   }
@@ -89,6 +94,40 @@ export class ByteRing {
   /** For the writer: says how it ended; FAILED may follow ENDED, not the other way round. */
   endWriter(side: RingSide): void {
     this.#end(WRITER, side);
+  }
+
+  /** For the writer: says that it failed, and why. */
+  failWriter(reason: string): void {
+    this.#setReason(WRITER_REASON, reason);
+    this.endWriter(RingSide.FAILED);
+  }
+
+  /** For the reader: says that it failed, and why. */
+  failReader(reason: string): void {
+    this.#setReason(READER_REASON, reason);
+    this.endReader(RingSide.FAILED);
+  }
+
+  /** Why the writer failed, once it has; empty if it did not say. */
+  get writerReason(): string {
+    return this.#reason(WRITER_REASON);
+  }
+
+  /** Why the reader failed, once it has; empty if it did not say. */
+  get readerReason(): string {
+    return this.#reason(READER_REASON);
+  }
+
+  #setReason(at: number, reason: string): void {
+    const bytes = new Uint8Array(REASON_MAX);
+    new TextEncoder().encodeInto(reason, bytes);
+    new Uint8Array(this.#words.buffer, at, REASON_MAX).set(bytes);
+  }
+
+  #reason(at: number): string {
+    const bytes = new Uint8Array(this.#words.buffer, at, REASON_MAX).slice();
+    const end = bytes.indexOf(0);
+    return new TextDecoder().decode(bytes.subarray(0, end < 0 ? REASON_MAX : end));
   }
 
   /** For the reader: says how it ended; FAILED may follow ENDED, not the other way round. */

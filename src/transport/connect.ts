@@ -13,6 +13,8 @@ import { fileSpec } from "./file_channel.ts";
 import { openCommand, openInherited } from "./local.ts";
 import { openingError, requireVsock, type TransportOptions } from "./options.ts";
 import { familyOf, type TcpUri } from "./tcp_uri.ts";
+import { expectedHostname, secure } from "./tls_connection.ts";
+import { loadCredentials } from "./tls_credentials.ts";
 import { formatUri, type MigrationUri, type UnixUri, type VsockUri } from "./uri.ts";
 import { waitFor } from "./wait.ts";
 
@@ -21,7 +23,8 @@ import { waitFor } from "./wait.ts";
  * the same address; a file is cut off at its offset each time.
  * @param uri Where to.
  * @param options When to give up, and how workers get the connection.
- * @throws {TransportError} If it cannot be connected or opened, or the time was up.
+ * @throws {TransportError} If it cannot be connected, opened or encrypted, or the time was up.
+ * @throws {SettingError} If it can have no TLS, or it is not known whose certificate is expected.
  * @throws {CancelledError} If the signal was aborted.
  * @throws {UsageError} If the URI is none to connect to.
  */
@@ -29,6 +32,13 @@ export async function connect(
   uri: MigrationUri,
   options: TransportOptions = {},
 ): Promise<Endpoint> {
+  const { tls } = options;
+  if (tls === undefined) return await connectPlain(uri, options);
+  const setup = await loadCredentials(tls, "client", expectedHostname(uri, tls));
+  return await secure(await connectPlain(uri, options), setup, options);
+}
+
+async function connectPlain(uri: MigrationUri, options: TransportOptions): Promise<Endpoint> {
   switch (uri.kind) {
     case "tcp":
     case "unix":

@@ -28,13 +28,13 @@ export interface Connection {
   /** Opens it on this thread, to read the head; the same channel each time. */
   open(): Channel;
   /** Ends it, instead of handing it off. */
-  close(): void;
+  close(): void | Promise<void>;
   /** Hands it to a thread. @param head What was read of it. */
   handOff(head: Uint8Array): ChannelSpec;
   /** Hands its directions to two threads. @param head What was read of it. */
   handOffHalves(head: Uint8Array): { readonly read: ChannelSpec; readonly write: ChannelSpec };
-  /** Ends it after the hand-off, as far as it is still on this thread. */
-  abandon(): void;
+  /** Ends it after the hand-off, as far as it is still on this thread or on one of its own. */
+  abandon(): void | Promise<void>;
 }
 
 function withHead<Spec extends DescriptorSpec>(spec: Spec, head: Uint8Array): Spec {

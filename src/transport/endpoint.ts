@@ -142,10 +142,13 @@ export class Endpoint implements AsyncDisposable {
   /** Closes what was not handed off; ends the command. Resolves when nothing is left of it. */
   async close(): Promise<void> {
     const stopped = this.command?.stop(); // first, so that it does not take the end for the stream's
-    if (this.#state === "open") this.connection.close();
-    else if (this.#state === "handed off") this.connection.abandon();
+    const closed = this.#state === "open"
+      ? this.connection.close()
+      : this.#state === "handed off"
+      ? this.connection.abandon()
+      : undefined;
     this.#state = "closed";
-    await stopped;
+    await Promise.all([stopped, closed]);
   }
 
   /** The same as {@linkcode close}. */

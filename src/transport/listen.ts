@@ -16,6 +16,7 @@ import { openCommand, openInherited } from "./local.ts";
 import { openingError, requireVsock, type TransportOptions } from "./options.ts";
 import { codeOf } from "./os_error.ts";
 import { familyOf, formatTcp, type TcpUri } from "./tcp_uri.ts";
+import { secureListener } from "./tls_connection.ts";
 import { formatUri, type MigrationUri, type UnixUri, VSOCK_ANY, type VsockUri } from "./uri.ts";
 import { waitFor } from "./wait.ts";
 
@@ -25,10 +26,15 @@ import { waitFor } from "./wait.ts";
  * Unix socket is made, in place of one that was left behind, and removed at the end.
  * @param options When to give up, and how workers get the connections.
  * @returns The listener; its `uri` has the address and port in use.
- * @throws {TransportError} If it cannot listen or open there.
+ * @throws {TransportError} If it cannot listen or open there, or has no credentials for TLS.
  * @throws {CancelledError} If the signal was aborted.
  */
 export async function listen(uri: MigrationUri, options: TransportOptions = {}): Promise<Listener> {
+  const plain = await listenPlain(uri, options);
+  return options.tls === undefined ? plain : await secureListener(plain, options.tls, options);
+}
+
+async function listenPlain(uri: MigrationUri, options: TransportOptions): Promise<Listener> {
   switch (uri.kind) {
     case "tcp":
       return await listenTcp(uri, options);

@@ -5,6 +5,7 @@
  */
 import { TransportError } from "../errors.ts";
 import { codeOf, reasonOf } from "./os_error.ts";
+import type { TlsOptions } from "./tls_options.ts";
 import { formatUri, type MigrationUri, type VsockUri } from "./uri.ts";
 import type { WaitOptions } from "./wait.ts";
 
@@ -19,6 +20,10 @@ export interface TransportOptions extends WaitOptions {
   readonly handOff?: "descriptor" | "bridge";
   /** That Deno was started with `--unstable-vsock`: without the flag, vsock makes it end the process. */
   readonly vsock?: boolean;
+  /** Encrypts every connection, if it is there. */
+  readonly tls?: TlsOptions | undefined;
+  /** Told of each connection that a listener has turned away. */
+  readonly onRefused?: (error: TransportError) => void;
 }
 
 /**

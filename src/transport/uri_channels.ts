@@ -20,6 +20,21 @@ import {
 /** A JSON object that QMP takes or gives. */
 export type QmpObject = { readonly [member: string]: unknown };
 
+/** A socket's address as QMP writes it. */
+export type SocketAddress =
+  | {
+    readonly type: "inet";
+    readonly host: string;
+    readonly port: string;
+    readonly to?: number;
+    readonly ipv4?: boolean;
+    readonly ipv6?: boolean;
+    readonly "keep-alive"?: boolean;
+  }
+  | { readonly type: "unix"; readonly path: string }
+  | { readonly type: "vsock"; readonly cid: string; readonly port: string }
+  | { readonly type: "fd"; readonly str: string };
+
 /**
  * Reads the argument `channels`.
  * @param value What JSON has there.
@@ -54,7 +69,7 @@ export function formatChannels(uri: MigrationUri): QmpObject[] {
 /** A socket's address as `query-migrate` lists it under `socket-address`; others have none. */
 export function formatSocketAddress(
   uri: Exclude<MigrationUri, ExecUri | FileUri>,
-): QmpObject {
+): SocketAddress {
   switch (uri.kind) {
     case "tcp": {
       const { host, port, to, ipv4, ipv6, keepAlive } = uri;

@@ -10,7 +10,8 @@ import { messageOf } from "./saving.ts";
 
 /** The reader and the place in the state. */
 export class Loading {
-  readonly path = new FieldPath();
+  /** Where in the state it is. */
+  readonly path: FieldPath = new FieldPath();
   readonly #scratch = new Uint8Array(8);
   readonly #view = new DataView(this.#scratch.buffer);
   readonly #parts = [0, 1, 2, 3, 4, 5, 6, 7, 8].map((size) => this.#scratch.subarray(0, size));

@@ -9,7 +9,8 @@ import { FieldPath } from "./field_path.ts";
 
 /** The writer and the place in the state. */
 export class Saving {
-  readonly path = new FieldPath();
+  /** Where in the state it is. */
+  readonly path: FieldPath = new FieldPath();
 
   /** @param writer Where the bytes go. */
   constructor(readonly writer: ByteWriter) {}

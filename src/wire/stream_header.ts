@@ -15,6 +15,11 @@ export const STREAM_VERSION = 3;
 /** Magic and version together, in bytes. */
 export const STREAM_HEADER_SIZE = 8;
 
+/** Whether a stream begins like a TLS handshake: content type 22, version 3.x. */
+function isTls(magic: number): boolean {
+  return magic >>> 16 === 0x1603;
+}
+
 /** Writes magic and version. */
 export function writeStreamHeader(writer: ByteWriter): void {
   writer.be32(STREAM_MAGIC).be32(STREAM_VERSION);
@@ -33,7 +38,9 @@ export async function readStreamHeader(reader: ByteReader): Promise<void> {
       `Not a migration stream: it begins with 0x${magic.toString(16).padStart(8, "0")}, not "QEVM"`,
       {
         place: { offset },
-        advice: "Check that the other side is a QEMU or a Ferry that migrates.",
+        advice: isTls(magic)
+          ? "The source speaks TLS: give this side tls-creds too, or unset the source's."
+          : "Check that the other side is a QEMU or a Ferry that migrates.",
       },
     );
   }

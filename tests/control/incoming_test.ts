@@ -94,10 +94,11 @@ Deno.test("IncomingMigration does not wait for ever for a source that has nothin
 
 Deno.test("IncomingMigration lets a source that has begun take its time", async () => {
   await using pair = await Pair.create();
-  const incoming = pair.receive({ beginningTimeout: 300 });
+  // Long enough for a busy host to begin in, and shorter than the rest takes.
+  const incoming = pair.receive({ beginningTimeout: 3000 });
   const outgoing = pair.send(
     formatUri(await incoming.listening),
-    settings({}, { "max-bandwidth": 60_000 }),
+    settings({}, { "max-bandwidth": 12_000 }),
   );
   await Promise.all([outgoing.completed, incoming.completed]);
   assert(pair.destination.running);

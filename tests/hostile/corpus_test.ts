@@ -26,11 +26,12 @@ Deno.test("The stream that is spoiled is a good one", async () => {
 
 Deno.test("Bad streams are refused", async (t) => {
   let victim = await Victim.create();
-  for (const { what, change, type, says, section } of RECIPES) {
+  for (const [i, { what, change, type, says, section }] of RECIPES.entries()) {
     await t.step(`one that ${what}`, async () => {
-      for (const stays of [false, true]) {
-        // Only the connection's end shows that something is missing.
-        if (stays && type === "ConnectionLostError") continue;
+      // Only the connection's end shows that something is missing. Otherwise the bytes are enough; that an end
+      // behind them does not hide what is wrong with them is tried with some.
+      const ways = type === "ConnectionLostError" ? [false] : i % 3 === 0 ? [false, true] : [true];
+      for (const stays of ways) {
         const bytes = join(change(PARTS));
         const { error, heard } = await victim.receive({ bytes, stays, answers: 8 });
         assert(error, "It was taken");
@@ -83,7 +84,7 @@ Deno.test("A connection that ends between and in elements ends the destination",
   const end = offsetOf(parts, "end");
   const lengths = new Set([...parts.keys()].flatMap((name) => {
     const offset = offsetOf(parts, name);
-    return [offset, offset + 1, offset + 6];
+    return [offset, offset + 3];
   }));
   await using victim = await Victim.create();
   for (const length of [...lengths].filter((length) => length <= end)) {
@@ -117,7 +118,7 @@ Deno.test("What follows the stream's end is not waited for, whatever it is", asy
 Deno.test("Bad streams leave no descriptor and no thread behind", async () => {
   const attack = async () => {
     await using victim = await Victim.create();
-    for (const { change } of RECIPES.filter((_, i) => i % 5 === 0)) {
+    for (const { change } of RECIPES.filter((_, i) => i % 8 === 0)) {
       await victim.receive({ bytes: join(change(PARTS)), answers: 8 });
     }
   };

@@ -32,6 +32,22 @@ async function collect(folder: string, files: SourceFile[]): Promise<void> {
   }
 }
 
+/** Reads the texts of the whole repository, whatever they are; not what tests have as data. */
+export async function readTexts(folder = ""): Promise<SourceFile[]> {
+  const files: SourceFile[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(new URL(`./${folder}`, ROOT))) {
+    const path = `${folder}${name}`;
+    if (isDirectory && !NO_TEXTS.has(name)) files.push(...await readTexts(`${path}/`));
+    else if (TEXT.test(name)) {
+      files.push({ path, text: await Deno.readTextFile(new URL(path, ROOT)) });
+    }
+  }
+  return files;
+}
+
+const NO_TEXTS = new Set([".git", ".ci", "node_modules", "coverage", "golden"]);
+const TEXT = /\.(ts|js|json|md|yml|yaml|toml|wat|sh|html|svg)$/;
+
 /** Whether a tool made the file. */
 export function isGenerated({ path }: SourceFile): boolean {
   return path.endsWith(".wasm.ts");
@@ -57,7 +73,7 @@ export function importsOf({ path, text }: SourceFile): { path: string; typeOnly:
 }
 
 const IMPORT =
-  /^(?:import|export)\s+(?<type>type\s)?(?<names>[^;"']*?)(?:from\s+)?["'](?<to>[^"']+)["']/gm;
+  /^(?:import|export)\s+(?<type>type\s)?(?:(?<names>[^;"']*?)\sfrom\s+)?["'](?<to>[^"']+)["']/gm;
 
 function onlyTypes(names: string): boolean {
   const list = /\{(.*)\}/s.exec(names)?.[1];
@@ -66,7 +82,7 @@ function onlyTypes(names: string): boolean {
   return each.length > 0 && each.every((name) => name.startsWith("type "));
 }
 
-/** The text without comments, and with strings emptied: what is left is code. */
+/** The text without comments. */
 export function codeOf(text: string): string {
   return text
     .replace(/\/\*[\s\S]*?\*\//g, (comment) => comment.replace(/[^\n]/g, " "))

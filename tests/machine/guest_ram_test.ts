@@ -56,3 +56,13 @@ Deno.test("GuestRam.create() adopts a shared memory that is large enough", () =>
   const twice = { name: "heap", length: PAGE };
   assertThrows(() => GuestRam.create([twice, twice]), RangeError, 'called "heap"');
 });
+
+Deno.test("GuestRam.create() refuses at once what no memory holds the bitmaps of", () => {
+  for (const packed of [false, true]) {
+    assertThrows(
+      () => GuestRam.create([{ name: "heap", length: 2 ** 52 }], { packed }),
+      RangeError,
+      "too many pages",
+    );
+  }
+});

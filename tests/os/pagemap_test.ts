@@ -2,6 +2,7 @@ import "../support/load_libc.ts";
 import { assert, assertEquals } from "@std/assert";
 import { Errno } from "../../src/os/errno.ts";
 import { addressOf, hostPageSize } from "../../src/os/host_memory.ts";
+import { adviseSmallPages } from "../../src/os/madvise.ts";
 import { Pagemap, type PageQuestion } from "../../src/os/pagemap.ts";
 import { probeHost } from "../../src/os/probe.ts";
 import {
@@ -28,6 +29,8 @@ class Pages {
     const memory = new WebAssembly.Memory({ initial: size, maximum: size, shared: true });
     this.bytes = new Uint8Array(memory.buffer);
     this.start = addressOf(memory)!;
+    // Where the kernel gives large pages unasked, a write would bring content to pages beside it.
+    adviseSmallPages(this.start, PAGES * PAGE);
     const pagemap = Pagemap.open(capacity);
     assert(typeof pagemap !== "number");
     this.pagemap = pagemap;

@@ -105,7 +105,6 @@ const WRONG: readonly (readonly [string, string, string])[] = [
   ["000000000000000a", "ZERO|PAGE", "damaged"],
   ["0000000000000210", "EOS|MULTIFD_FLUSH", "damaged"],
   ["0000000000000030", "EOS|CONTINUE", "damaged"],
-  ["0000000000000040", "XBZRLE", "xbzrle"],
   ["0000000000000080", "HOOK", "damaged"],
   ["0000000000000100", "COMPRESS_PAGE", "compress"],
   ["0000000000000800", "no flag", "damaged"],

@@ -103,3 +103,102 @@ Deno.test("RecordDecoder refuses an offset outside after a run of good pages", (
   assertThrows(() => new RecordDecoder(ram, stream).advance(), StreamFormatError, "0x5000");
   assertEquals(ram.blocks.map((block) => block.received.count()), [5, 0, 0]);
 });
+
+/** Records behind a page of sevens, which they continue: those of XBZRLE that are wrong. */
+const WRONG_XBZRLE: readonly (readonly [string, string, string])[] = [
+  ["another encoding", "00 0003 000105", "encoding 0"],
+  ["another encoding", "02 0003 000105", "encoding 2"],
+  ["more than a page", "01 1001", "4097 bytes"],
+  ["the most there can be", "01 ffff", "65535 bytes"],
+  ["a byte alone", "01 0001 00", "it ends where a length should follow"],
+  ["a long length", "01 0005 8080010105", "a length takes more than two bytes"],
+  ["two runs together", "01 0006 000105000105", "two runs of changed bytes"],
+  ["a run behind the page", "01 0004 ff7f0105", "unchanged bytes go beyond the page"],
+  ["an empty run", "01 0003 000005", "a run of changed bytes is empty"],
+  ["bytes behind the page", "01 0005 ff1f020505", "changed bytes go beyond the page"],
+  ["too few bytes", "01 0003 000205", "ends inside of its changed bytes"],
+];
+
+for (const [what, record, message] of WRONG_XBZRLE) {
+  for (const named of [false, true]) {
+    Deno.test(`RecordDecoder refuses XBZRLE with ${what}: ${message} (named: ${named})`, () => {
+      const ram = GuestRam.create(SPECS, { packed: true });
+      const page = new Uint8Array(4096).fill(7);
+      const writer = new ByteWriter().be64(8).countedString("low").bytes(page);
+      for (let other = 1; other < 5; other++) writer.be64(other * 4096 + 0x28).bytes(page);
+      if (named) writer.be64(0x4040).countedString("low");
+      else writer.be64(0x4060);
+      const offset = writer.take();
+      const bytes = Uint8Array.fromHex(offset.toHex() + record.replaceAll(" ", ""));
+      const stream = SharedStream.create();
+      stream.room().set(bytes);
+      stream.filled(bytes.length);
+      const error = assertThrows(
+        () => new RecordDecoder(ram, stream).advance(),
+        StreamFormatError,
+        message,
+      );
+      assertEquals(error.place.offset, offset.length - 8 - (named ? 4 : 0));
+      for (let other = 0; other < 4; other++) {
+        assertEquals(ram.blocks[0]!.view(other * 4096, 4096).every((byte) => byte === 7), true);
+      }
+      // The next block begins where this one ends.
+      assertEquals(ram.blocks[1]!.view(0, 4096).every((byte) => byte === 0), true);
+    });
+  }
+}
+
+/** XBZRLE records of the first block: none of its differences, and as many as there can be. */
+function xbzrleRecords(): { bytes: Uint8Array; first: Uint8Array; second: Uint8Array } {
+  const long = [0x00, 0xf9, 0x1f, ...new Uint8Array(4089).fill(5), 0x03, 0x02, 6, 7];
+  const bytes = new ByteWriter()
+    .be64(0x8).countedString("low").bytes(new Uint8Array(4096).fill(9))
+    .be64(0x1028).bytes(new Uint8Array(4096).fill(8))
+    .be64(0x60).u8(1).be16(0)
+    .be64(0x1060).u8(1).be16(long.length).bytes(Uint8Array.from(long))
+    .be64(0x40).countedString("low").u8(1).be16(3).bytes(Uint8Array.of(5, 1, 1))
+    .be64(0x2022).u8(0)
+    .take();
+  const first = new Uint8Array(4096).fill(9);
+  first[5] = 1;
+  const second = new Uint8Array(4096).fill(8);
+  second.fill(5, 0, 4089);
+  second.set([6, 7], 4092);
+  return { bytes, first, second };
+}
+
+Deno.test("RecordDecoder places XBZRLE records of any length at any split", () => {
+  const { bytes, first, second } = xbzrleRecords();
+  for (const pieces of [1, 9, 10, 11, 4095, 4107, bytes.length]) {
+    const ram = GuestRam.create(SPECS, { packed: true });
+    const decoder = decodeAll(ram, bytes, pieces);
+    assertEquals(new Uint8Array(ram.blocks[0]!.view(0, 4096)), first);
+    assertEquals(new Uint8Array(ram.blocks[0]!.view(4096, 4096)), second);
+    assertEquals([decoder.normalPages, decoder.encodedPages, decoder.zeroPages], [2, 3, 1]);
+    assertEquals(ram.blocks[0]!.received.count(), 3);
+  }
+});
+
+Deno.test("RecordDecoder places XBZRLE records that wrap around the ring's end", () => {
+  const { bytes, first, second } = xbzrleRecords();
+  for (let before = 1; before < bytes.length; before += before > 8230 && before < 8260 ? 1 : 97) {
+    const stream = SharedStream.create();
+    stream.filled(SHARED_STREAM_SIZE - before);
+    stream.consume(SHARED_STREAM_SIZE - before);
+    const ram = GuestRam.create(SPECS);
+    decodeAll(ram, bytes, 65536, stream);
+    assertEquals(new Uint8Array(ram.blocks[0]!.view(0, 4096)), first);
+    assertEquals(new Uint8Array(ram.blocks[0]!.view(4096, 4096)), second);
+  }
+});
+
+Deno.test("RecordDecoder: a page of which only differences came is no longer untouched", () => {
+  const ram = GuestRam.create(SPECS);
+  const bytes = new ByteWriter().be64(0x40).countedString("low").u8(1).be16(3)
+    .bytes(Uint8Array.of(5, 1, 1)).be64(0x22).u8(0).take();
+  decodeAll(ram, bytes.slice(0, -9), 5);
+  assertEquals([ram.blocks[0]!.untouched.has(0), ram.blocks[0]!.received.has(0)], [false, true]);
+  assertEquals(ram.blocks[0]!.view(5, 1)[0], 1);
+  decodeAll(ram, new ByteWriter().be64(0x2).countedString("low").u8(0).take(), 5);
+  assertEquals(ram.blocks[0]!.view(5, 1)[0], 0);
+});

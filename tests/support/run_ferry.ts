@@ -5,7 +5,7 @@
  * @module
  */
 import { Child, type Exit } from "./child.ts";
-import { withPatience } from "./event_log.ts";
+import { PATIENCE_MS, withPatience } from "./event_log.ts";
 import { type JsonObject, parseJsonObject } from "./json.ts";
 import { asQmpEvent, type QmpEvent, QmpEvents, UnexpectedStatusError } from "./qmp_events.ts";
 
@@ -139,6 +139,17 @@ export class Ferry implements AsyncDisposable {
    */
   async waitForEvent(name: string, match?: (data: JsonObject) => boolean): Promise<QmpEvent> {
     return await this.events.waitForEvent(name, match);
+  }
+
+  /** Waits until it has said something to people. */
+  async said(words: string): Promise<void> {
+    const until = performance.now() + PATIENCE_MS;
+    while (!this.stderr.includes(words)) {
+      if (!this.#child.running || performance.now() > until) {
+        throw new FerryExitedError(`${this.name} did not say "${words}": ${this.stderr.trim()}`);
+      }
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
   }
 
   /** Waits for the end, whatever it is. */

@@ -129,7 +129,7 @@ Deno.test("WorkerHandle.stop() ends with a worker that never looks up, and so do
       "--allow-read",
       new URL("./fixtures/abandon_stuck_worker.ts", import.meta.url).href,
     ],
-    signal: AbortSignal.timeout(30_000),
+    signal: AbortSignal.timeout(120_000),
   }).output();
   assertEquals(new TextDecoder().decode(stdout), "stopped\n");
   assert(code === 0, new TextDecoder().decode(stderr));

@@ -1,0 +1,43 @@
+/**
+ * Ferry for programs: machines whose memory is shared, which move to other processes while they run, and
+ * which speak QEMU's migration protocol.
+ *
+ * ```ts
+ * import { Machine } from "./mod.ts";
+ *
+ * await using machine = await Machine.create({
+ *   name: "room-17",
+ *   ram: { heap: 64 * 1024 ** 2 },
+ *   vcpus: ["beat"],
+ * });
+ * await machine.start();
+ * const migration = machine.migrate("tcp:10.0.0.2:4444");
+ * for await (const info of migration) console.log(info.status, info.ram?.remaining);
+ * await migration.completed; // rejects with a typed error, and then the machine runs on here
+ * ```
+ *
+ * @module
+ */
+export * from "./src/errors.ts";
+export {
+  type ArrivingMigration,
+  MigratableMachine as Machine,
+  type MigratableMachineOptions as MachineOptions,
+  type Migration,
+  type MigrationOptions,
+} from "./src/control/migratable_machine.ts";
+export {
+  type CapabilityChanges,
+  type MigrateOptions,
+  MigrationControl,
+} from "./src/control/migration_control.ts";
+export type { Capabilities, CapabilityName } from "./src/control/capabilities.ts";
+export type { ParameterChanges, ParameterName, Parameters } from "./src/control/parameters.ts";
+export type { MigrationEvent, MigrationInfo, RamInfo } from "./src/control/migration_info.ts";
+export type { MigrationStatus } from "./src/control/migration_status.ts";
+export type { DirtyLogKind } from "./src/dirty/dirty_log.ts";
+export type { Guest, GuestContext, GuestFactory } from "./src/machine/guest.ts";
+export type { MachineDevice, RunStateChange, RunStateListener } from "./src/machine/machine.ts";
+export type { RunState } from "./src/machine/run_state.ts";
+export { digestRam, verifyRam } from "./src/machine/verify/ram_check.ts";
+export * from "./src/vmstate/mod.ts";

@@ -1,0 +1,73 @@
+/**
+ * `send`: a machine that runs, or an image of one, goes to a destination.
+ *
+ * @module
+ */
+import { ImageSource } from "../control/image_source.ts";
+import { MachineSource } from "../control/machine_source.ts";
+import { MigrationControl } from "../control/migration_control.ts";
+import { prepareOutgoing } from "../control/spare_threads.ts";
+import { CancelledError } from "../errors.ts";
+import { loadImage } from "../image/load_image.ts";
+import { Machine } from "../machine/machine.ts";
+import { SpareWorkers } from "../threads/spare_workers.ts";
+import type { SendArguments } from "./arguments.ts";
+import { followOutgoing } from "./follow.ts";
+import { DEFAULT_RAM, describeGuest, guestSpecs, MACHINE_NAME, RAM_BLOCK } from "./guests.ts";
+import { cancel, Interrupt, INTERRUPTED } from "./interrupt.ts";
+import { Output } from "./output.ts";
+import { QmpSession } from "./qmp_session.ts";
+import { transportOf } from "./transport.ts";
+
+/**
+ * Runs the command.
+ * @returns The exit status.
+ */
+export async function send(args: SendArguments): Promise<number> {
+  const output = new Output(args);
+  await using machine = args.from === undefined ? await makeMachine(args) : undefined;
+  await using spares = new SpareWorkers();
+  const control = new MigrationControl({
+    source: () => machine ? new MachineSource(machine, args.dirtyLog) : openImage(args.from!),
+    transport: transportOf(args),
+    spares,
+  });
+  control.onEvent((event) => output.event(event));
+  control.setCapabilities(args.capabilities);
+  control.setParameters(args.parameters);
+  prepareOutgoing(spares, control);
+  await machine?.start();
+  using interrupt = new Interrupt(() => cancel(control, output));
+  if (args.qmp !== undefined) {
+    await using qmp = await QmpSession.start(args.qmp, { control, output, machine: () => machine });
+    if (args.uri !== undefined) await control.migrate(args.uri);
+    const status = await Promise.race([qmp.quit, interrupt.happened.then(() => INTERRUPTED)]);
+    output.result(control.info(), "The program ends");
+    return status;
+  }
+  try {
+    const migration = await control.migrate(args.uri!);
+    if (interrupt.isInterrupted) migration.cancel();
+    const info = await followOutgoing(migration, output);
+    output.result(info, `Sent to ${args.uri}: it is the destination's now`);
+    return 0;
+  } catch (error) {
+    output.failure(error);
+    if (machine) output.warn(await describeGuest(machine));
+    else output.say(`The image ${args.from} is as it was`);
+    output.result(control.info(), "Not sent");
+    return error instanceof CancelledError && interrupt.isInterrupted ? INTERRUPTED : 1;
+  }
+}
+
+async function makeMachine(args: SendArguments): Promise<Machine> {
+  return await Machine.create({
+    name: MACHINE_NAME,
+    ram: { [RAM_BLOCK]: args.ram ?? DEFAULT_RAM },
+    vcpus: guestSpecs(args.guests, args),
+  });
+}
+
+async function openImage(path: string): Promise<ImageSource> {
+  return new ImageSource(await loadImage(path));
+}

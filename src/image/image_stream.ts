@@ -1,0 +1,53 @@
+/**
+ * Writes a machine image as the stream that a stock QEMU would have written to a file (wire-format §1.5):
+ * every page once, then the sections as they came.
+ *
+ * @module
+ */
+import { asMigrationError, type MigrationError } from "../errors.ts";
+import { OutgoingStream } from "../ram/outgoing_stream.ts";
+import { RamSaver } from "../ram/save.ts";
+import { Progress } from "../threads/job_ring.ts";
+import type { FileSpec } from "../transport/channel.ts";
+import { Command, writeCommand } from "../wire/command.ts";
+import { writeConfiguration } from "../wire/configuration.ts";
+import { ElementType } from "../wire/section.ts";
+import { writeStreamHeader } from "../wire/stream_header.ts";
+import { writeVmDescription } from "../wire/vm_description.ts";
+import type { MachineImage } from "./machine_image.ts";
+
+/**
+ * Writes the whole stream; when it resolves, the file is on the device.
+ * @param image What is written; it stays as it is.
+ * @param file Where to.
+ * @throws {TransportError} If the file cannot be written.
+ */
+export async function writeImageStream(image: MachineImage, file: FileSpec): Promise<void> {
+  const stream = await OutgoingStream.start({
+    channel: file,
+    ram: image.ram,
+    progress: new Progress(),
+    encoder: { detectZero: true },
+  });
+  let failure: MigrationError | undefined;
+  stream.ended.catch((error) => failure = asMigrationError(error));
+  const check = () => {
+    if (failure) throw failure;
+  };
+  try {
+    const { writer } = stream;
+    const saver = new RamSaver(image.ram, stream, stream, image.ramSectionId);
+    writeStreamHeader(writer);
+    writeConfiguration(writer, image.configuration);
+    image.markDirty();
+    await saver.sendStart(image.blocks, check);
+    if (image.hasSwitchoverStart) writeCommand(writer, Command.SWITCHOVER_START);
+    await saver.sendEnd(check);
+    const description = image.writeSections(writer);
+    writer.u8(ElementType.EOF);
+    writeVmDescription(writer, description);
+    await stream.end(check);
+  } finally {
+    await stream[Symbol.asyncDispose]();
+  }
+}

@@ -1,0 +1,149 @@
+/**
+ * What a command's arguments may be, and reading them: each is there or optional, of its type, and none
+ * is unknown (QEMU `qapi/qobject-input-visitor.c`).
+ *
+ * @module
+ */
+import { isJsonObject, type JsonObject, type JsonValue } from "./json.ts";
+import { QmpError } from "./qmp_error.ts";
+
+/** A type of JSON values, and how one becomes a `T`. */
+export interface ArgumentType<T> {
+  /**
+   * Reads a value.
+   * @param value What was given.
+   * @param path Where it stands, for messages: `channels[0].addr`.
+   * @throws {QmpError} If it is of another type.
+   */
+  read(value: JsonValue, path: string): T;
+  /** Words that a shell can offer. */
+  readonly words?: readonly string[];
+}
+
+/** A member that may be missing. */
+export interface OptionalType<T> extends ArgumentType<T> {
+  readonly optional: true;
+}
+
+/** The members of an object, in the order in which they are checked. */
+export type Members = Readonly<Record<string, ArgumentType<unknown>>>;
+
+/** What reading {@linkcode Members} gives. */
+export type Values<M extends Members> =
+  & { readonly [K in keyof M as M[K] extends OptionalType<unknown> ? never : K]: ValueOf<M[K]> }
+  & { readonly [K in keyof M as M[K] extends OptionalType<unknown> ? K : never]?: ValueOf<M[K]> };
+type ValueOf<A> = A extends ArgumentType<infer T> ? T : never;
+
+/** A string. */
+export const string: ArgumentType<string> = {
+  read(value, path) {
+    if (typeof value === "string") return value;
+    throw wrongType(path, "string");
+  },
+};
+
+/** A string, or `null` for the empty one. */
+export const stringOrNull: ArgumentType<string> = {
+  read(value, path) {
+    if (value === null) return "";
+    if (typeof value === "string") return value;
+    throw wrongType(path, "StrOrNull");
+  },
+};
+
+/** True or false. */
+export const boolean: ArgumentType<boolean> = {
+  read(value, path) {
+    if (typeof value === "boolean") return value;
+    throw wrongType(path, "boolean");
+  },
+  words: ["true", "false"],
+};
+
+/** A whole number, not negative. */
+export const unsigned: ArgumentType<number> = {
+  read(value, path) {
+    if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return value;
+    throw new QmpError(`Parameter '${path}' expects uint64`);
+  },
+};
+
+/** A whole number. */
+export const integer: ArgumentType<number> = {
+  read(value, path) {
+    if (typeof value === "number" && Number.isSafeInteger(value)) return value;
+    throw wrongType(path, "integer");
+  },
+};
+
+/** Whatever JSON has: who uses it checks it. */
+export const any: ArgumentType<JsonValue> = { read: (value) => value };
+
+/** One of some words. */
+export function choice<const T extends string>(words: readonly T[]): ArgumentType<T> {
+  return {
+    read(value, path) {
+      const text = string.read(value, path);
+      const found = words.find((word) => word === text);
+      if (found !== undefined) return found;
+      throw new QmpError(`Parameter '${path}' does not accept value '${text}'`);
+    },
+    words,
+  };
+}
+
+/** An array. @param of The type of its elements. */
+export function list<T>(of: ArgumentType<T>): ArgumentType<readonly T[]> {
+  return {
+    read(value, path) {
+      if (!Array.isArray(value)) throw wrongType(path, "array");
+      return value.map((element: JsonValue, index) => of.read(element, `${path}[${index}]`));
+    },
+  };
+}
+
+/** An object with known members. */
+export function object<M extends Members>(members: M): ArgumentType<Values<M>> {
+  return {
+    read(value, path) {
+      if (!isJsonObject(value)) throw wrongType(path, "object");
+      return readMembers(members, value, `${path}.`);
+    },
+  };
+}
+
+/** A member that may be missing. */
+export function optional<T>(type: ArgumentType<T>): OptionalType<T> {
+  return { ...type, optional: true };
+}
+
+/**
+ * Reads an object.
+ * @param members What it may have.
+ * @param given The object.
+ * @param prefix What stands before its members' names in messages.
+ * @throws {QmpError} If one is missing, unknown or of another type.
+ */
+export function readMembers<M extends Members>(
+  members: M,
+  given: JsonObject,
+  prefix = "",
+): Values<M> {
+  const values: Record<string, unknown> = {};
+  for (const [name, type] of Object.entries(members)) {
+    const value = Object.hasOwn(given, name) ? given[name] : undefined;
+    if (value !== undefined) values[name] = type.read(value, `${prefix}${name}`);
+    else if (!("optional" in type)) {
+      throw new QmpError(`Parameter '${prefix}${name}' is missing`);
+    }
+  }
+  const unknown = Object.keys(given).find((name) => !Object.hasOwn(members, name));
+  if (unknown !== undefined) {
+    throw new QmpError(`Parameter '${prefix}${unknown}' is unexpected`);
+  }
+  return values as Values<M>;
+}
+
+function wrongType(path: string, expected: string): QmpError {
+  return new QmpError(`Invalid parameter type for '${path}', expected: ${expected}`);
+}

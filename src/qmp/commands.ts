@@ -1,0 +1,36 @@
+/**
+ * The table of all commands.
+ *
+ * @module
+ */
+import { type Command, command, type CommandTable } from "./command.ts";
+import { dirtyLimitCommands, dirtyRateCommands } from "./dirty_commands.ts";
+import { machineCommands } from "./machine_commands.ts";
+import { migrationCommands } from "./migration_commands.ts";
+import { postcopyCommands } from "./postcopy_commands.ts";
+import { settingsCommands } from "./settings_commands.ts";
+import { yankCommands } from "./yank_commands.ts";
+import type { QmpTarget } from "./target.ts";
+import { QMP_VERSION } from "./version.ts";
+
+/**
+ * All commands but the negotiation, which is the session's own.
+ * @param shutdown Tells clients, and ends the program.
+ */
+export function qmpCommands(target: QmpTarget, shutdown: () => void): CommandTable {
+  const table: Map<string, Command> = new Map(Object.entries({
+    ...migrationCommands(target),
+    ...postcopyCommands(target.control),
+    ...settingsCommands(target.control),
+    ...machineCommands(target, shutdown),
+    ...yankCommands(target.control),
+    ...target.dirtyRate && dirtyRateCommands(target.dirtyRate),
+    ...target.dirtyLimit && dirtyLimitCommands(target.dirtyLimit),
+    "query-version": command({}, () => QMP_VERSION),
+    "query-commands": command(
+      {},
+      () => ["qmp_capabilities", ...table.keys()].map((name) => ({ name })),
+    ),
+  }));
+  return table;
+}

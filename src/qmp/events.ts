@@ -1,0 +1,53 @@
+/**
+ * What the server tells its clients on its own (wire-format §11.5; QEMU `qapi/migration.json`,
+ * `qapi/run-state.json`).
+ *
+ * @module
+ */
+import type { RunStateChange } from "../machine/machine.ts";
+import type { QmpTarget } from "./target.ts";
+
+/** An event as QMP writes it. */
+export interface QmpEvent {
+  readonly event: string;
+  readonly data?: Readonly<Record<string, unknown>>;
+  /** When it happened. */
+  readonly timestamp: { readonly seconds: number; readonly microseconds: number };
+}
+
+/** Makes an event that happens now. */
+export function qmpEvent(event: string, data?: QmpEvent["data"]): QmpEvent {
+  const now = performance.timeOrigin + performance.now();
+  const seconds = Math.floor(now / 1000);
+  const microseconds = Math.floor((now - seconds * 1000) * 1000);
+  return { timestamp: { seconds, microseconds }, event, ...data && { data } };
+}
+
+/**
+ * Listens for what clients are to be told.
+ * @param emit Gets each event.
+ * @returns Ends it.
+ */
+export function followEvents(target: QmpTarget, emit: (event: QmpEvent) => void): () => void {
+  const { control } = target;
+  let unfollowMachine: (() => void) | undefined;
+  const followMachine = () => unfollowMachine ??= target.machine?.onRunState(onRunState);
+  const onRunState = ({ from, to }: RunStateChange) => {
+    if (to === "shutdown") emit(qmpEvent("SHUTDOWN", { guest: true, reason: "guest-shutdown" }));
+    if (to === "running") emit(qmpEvent("RESUME"));
+    else if (from === "running") emit(qmpEvent("STOP"));
+  };
+  const unfollowControl = control.onEvent((one) => {
+    if ("data" in one) {
+      if (control.capabilities.events) emit(qmpEvent(one.event, one.data));
+    } else if (!unfollowMachine) { // a machine says this itself, whoever is the reason
+      emit(qmpEvent(one.event));
+    }
+    followMachine(); // one that came with the migration is there by now
+  });
+  followMachine();
+  return () => {
+    unfollowControl();
+    unfollowMachine?.();
+  };
+}

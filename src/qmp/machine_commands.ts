@@ -1,0 +1,73 @@
+/**
+ * The commands about the machine and the program around it (QEMU `qapi/run-state.json`, `qapi/misc.json`,
+ * `qapi/machine.json`, `qapi/net.json`).
+ *
+ * @module
+ */
+import { isRunning } from "../control/migration_status.ts";
+import type { Machine } from "../machine/machine.ts";
+import { list, optional, string, unsigned } from "./argument_types.ts";
+import { type Command, command } from "./command.ts";
+import { QmpError } from "./qmp_error.ts";
+import { runStateOf } from "./run_state.ts";
+import type { QmpTarget } from "./target.ts";
+
+/** The commands. @param shutdown Tells clients, and ends the program. */
+export function machineCommands(
+  target: QmpTarget,
+  shutdown: () => void,
+): Record<string, Command> {
+  return {
+    "query-status": command({}, () => {
+      const status = runStateOf(target);
+      return { status, running: status === "running" };
+    }),
+    "stop": command({}, async () => {
+      const { machine } = target;
+      if (runStateOf(target) === "inmigrate") {
+        throw new QmpError("The machine has not arrived: stop it where it is, or when it is here");
+      }
+      if (machine?.running) await machine.stop("paused");
+      return {};
+    }),
+    "cont": command({}, async () => {
+      // What is still to arrive runs when it is here, if it did there.
+      if (runStateOf(target) !== "inmigrate") await requireStartable(target).start();
+      return {};
+    }),
+    "quit": command({}, () => {
+      shutdown();
+      return {};
+    }),
+    "query-name": command({}, () => target.machine ? { name: target.machine.name } : {}),
+    "query-uuid": command({}, () => ({ UUID: "00000000-0000-0000-0000-000000000000" })),
+    "query-cpus-fast": command({}, () =>
+      (target.machine?.vcpus ?? []).map((_, index) => ({
+        "cpu-index": index,
+        "qom-path": `/machine/vcpu[${index}]`,
+        "thread-id": Deno.pid, // a thread's own number is not known to a program in Deno
+        target: "wasm32",
+      }))),
+    // These machines have no network devices that anybody would have to hear of.
+    "announce-self": command(
+      {
+        initial: unsigned,
+        max: unsigned,
+        rounds: unsigned,
+        step: unsigned,
+        interfaces: optional(list(string)),
+        id: optional(string),
+      },
+      () => ({}),
+    ),
+  };
+}
+
+function requireStartable({ machine, control }: QmpTarget): Machine {
+  if (!machine) throw new QmpError("There is no machine here that could run: it is an image");
+  const leaving = control.outgoing !== undefined && isRunning(control.outgoing.status);
+  if (machine.runState === "finish-migrate" && leaving) {
+    throw new QmpError("Migration is not finalized yet");
+  }
+  return machine;
+}

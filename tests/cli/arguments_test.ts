@@ -1,0 +1,83 @@
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import { parseDemo, parseReceive, parseSend } from "../../src/cli/arguments.ts";
+import { SettingError, UsageError } from "../../src/errors.ts";
+
+Deno.test("parseSend() takes options before and after the URI, settings by QMP's names", () => {
+  const args = parseSend([
+    ...["-c", "multifd", "tcp:127.0.0.1:4444", "--capability", "events=off", "--guest", "beat"],
+    ...["-p", "multifd-channels=4", "--parameter", "max-bandwidth=100M", "--ram", "1G", "--json"],
+  ]);
+  assertEquals(args.uri, "tcp:127.0.0.1:4444");
+  assertEquals(args.capabilities, { multifd: true, events: false });
+  assertEquals(args.parameters, { "multifd-channels": 4, "max-bandwidth": 100 * 1024 ** 2 });
+  assertEquals([args.guests, args.from, args.ram], [["beat"], undefined, 1024 ** 3]);
+  assertEquals([args.json, args.quiet, args.publicApi], [true, false, false]);
+});
+
+Deno.test("parseDemo() has a default for everything", () => {
+  const args = parseDemo([]);
+  assertEquals(args.capabilities, {});
+  assertEquals(args.parameters, {});
+  assertEquals([args.ram, args.dirtyRate, args.seed, args.dirtyLog], Array(4).fill(undefined));
+  assertEquals(args.postcopyAfter, undefined);
+});
+
+Deno.test("parseReceive() reads where the machine goes, and for how long it runs there", () => {
+  const running = parseReceive([
+    "unix:/tmp/s",
+    "--guest",
+    "beat",
+    "--guest",
+    "stress",
+    "--run",
+    "2s",
+  ]);
+  assertEquals([running.guests, running.run], [["beat", "stress"], 2000]);
+  const kept = parseReceive(["fd:3", "--save", "machine.img", "--format", "stream"]);
+  assertEquals([kept.save, kept.discard, kept.run], ["machine.img", false, undefined]);
+  assertEquals(parseReceive(["tcp::0", "--discard"]).discard, true);
+});
+
+Deno.test("With --qmp the URI comes later", () => {
+  const args = parseReceive(["--qmp", "unix:/tmp/qmp", "--discard", "--postcopy-after", "0"]);
+  assertEquals([args.uri, args.qmp, args.postcopyAfter], [undefined, "unix:/tmp/qmp", 0]);
+});
+
+type Parse = (args: string[]) => unknown;
+const REFUSED: readonly [string, Parse, string[], string][] = [
+  ["no URI", parseSend, ["--guest", "beat"], "A URI is missing"],
+  ["a bad URI", parseSend, ["tpc:1:2", "--guest", "beat"], "not a migration URI"],
+  ["two URIs", parseSend, ["fd:3", "fd:4", "--guest", "beat"], '"fd:4" is not expected'],
+  ["nothing to send", parseSend, ["fd:3"], "What is to be sent"],
+  [
+    "two things to send",
+    parseSend,
+    ["fd:3", "--guest", "beat", "--from", "i"],
+    "What is to be sent",
+  ],
+  ["two images", parseSend, ["fd:3", "--from", "a", "--from", "b"], "--from is given twice"],
+  ["no place", parseReceive, ["fd:3"], "Where is the machine to go"],
+  ["two places", parseReceive, ["fd:3", "--save", "i", "--discard"], "Where is the machine to go"],
+  ["no such format", parseReceive, ["fd:3", "--save", "i", "--format", "zip"], 'format "zip"'],
+  ["an unknown option", parseDemo, ["--rum", "1G"], "--rum"],
+  ["an operand", parseDemo, ["now"], '"now" is not expected'],
+  ["no size", parseDemo, ["--ram", "lots"], '"lots" is not a size'],
+  ["half a page", parseDemo, ["--ram", "5000"], "whole pages"],
+  ["no RAM", parseDemo, ["--ram", "0"], "whole pages"],
+  ["no number", parseDemo, ["--seed", "x"], "--seed x"],
+  ["no such log", parseDemo, ["--dirty-log", "paper"], '"paper"'],
+  ["no duration", parseDemo, ["--postcopy-after", "soon"], "soon is not a duration"],
+  ["half a capability", parseDemo, ["-c", "multifd=yes"], '"multifd=yes"'],
+  ["half a parameter", parseDemo, ["-p", "multifd-channels"], "not NAME=VALUE"],
+  ["a value that is missing", parseDemo, ["--ram"], "--ram needs a value"],
+];
+for (const [what, parse, args, says] of REFUSED) {
+  Deno.test(`The command line refuses ${what}: ${args.join(" ")}`, () => {
+    const error = assertThrows(() => parse(args), UsageError);
+    assertStringIncludes(error.message, says);
+  });
+}
+
+Deno.test("The command line refuses a parameter that there is not", () => {
+  assertThrows(() => parseDemo(["-p", "speed=9"]), SettingError, "speed");
+});

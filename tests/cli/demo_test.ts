@@ -1,0 +1,36 @@
+/**
+ * `demo`, in its two processes.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { Ferry } from "../support/run_ferry.ts";
+
+for (
+  const [what, args] of [
+    ["over one channel", []],
+    ["over multifd channels", ["-c", "multifd", "-p", "multifd-compression=zstd"]],
+    ["with public interfaces only", ["--public-api"]],
+    ["with the dirty log hash", ["--dirty-log", "hash"]],
+  ] as const
+) {
+  Deno.test(`demo moves a machine that keeps writing and proves every page, ${what}`, async () => {
+    await using ferry = new Ferry(["demo", "--ram", "16M", "--dirty-rate", "8M", ...args]);
+    const result = await ferry.succeeded();
+    assertEquals([result["status"], result["verified"]], ["completed", true]);
+    assertEquals((result["ram"] as Record<string, unknown>)["total"], 16 * 1024 ** 2);
+    assertStringIncludes(ferry.stderr, "Verified: each of 4,096 pages");
+    assert(ferry.events.names.includes("STOP"));
+  });
+}
+
+Deno.test("demo: Ctrl-C cancels, the guest runs on, and the exit status is 130", async () => {
+  // Slow enough to be still at it.
+  const args = ["demo", "--ram", "16M", "-p", "max-bandwidth=1M"];
+  await using ferry = new Ferry(args);
+  await ferry.waitForStatus("active");
+  ferry.kill("SIGINT");
+  const { code, stderr, result } = await ferry.finished();
+  assertEquals([code, result?.["status"]], [130, "cancelled"]);
+  assertStringIncludes(stderr, "The guest runs on here");
+});

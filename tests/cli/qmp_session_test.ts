@@ -1,0 +1,63 @@
+/**
+ * `--qmp`: two programs that others drive.
+ *
+ * @module
+ */
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { QmpClient } from "../support/qmp_client.ts";
+import { Ferry } from "../support/run_ferry.ts";
+
+/** A Ferry that serves QMP, and a client of it. */
+async function driven(args: readonly string[], socket: string) {
+  const ferry = new Ferry([...args, "--qmp", `unix:${socket}`]);
+  try {
+    await ferry.said(`QMP on unix:${socket}`);
+    return { ferry, qmp: await QmpClient.connect(`unix:${socket}`) };
+  } catch (error) {
+    await ferry[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+Deno.test("--qmp without a URI waits for commands, migrates at them, and stays until quit", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const there = await driven(["receive", "--guest", "beat"], `${folder}/there`);
+    await using destination = there.ferry;
+    const here = await driven(["send", "--guest", "beat", "--ram", "1M"], `${folder}/here`);
+    await using source = here.ferry;
+    await using _there = there.qmp;
+    await using _here = here.qmp;
+    assertEquals(await there.qmp.execute("query-status"), { status: "inmigrate", running: false });
+    await there.qmp.execute("migrate-incoming", { uri: "tcp:127.0.0.1:0" });
+    await here.qmp.execute("migrate", { uri: await destination.listening() });
+    await Promise.all([source, destination].map((ferry) => ferry.waitForStatus("completed")));
+    assertEquals(await here.qmp.execute("query-status"), { status: "postmigrate", running: false });
+    await destination.waitForEvent("RESUME");
+    assertEquals(await there.qmp.execute("query-status"), { status: "running", running: true });
+    await here.qmp.execute("quit");
+    await there.qmp.execute("quit");
+    assertEquals((await source.succeeded())["status"], "completed");
+    assertEquals((await destination.succeeded())["status"], "completed");
+    assertStringIncludes(source.stderr, "Sent: it is the destination's now");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("--qmp with a URI begins at once; a failed migration leaves the guest where it runs", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const args = ["send", `unix:${folder}/nobody`, "--guest", "beat", "--ram", "1M"];
+    const here = await driven(args, `${folder}/here`);
+    await using source = here.ferry;
+    await using _here = here.qmp;
+    await source.waitForStatus("failed");
+    await source.said("Start the destination first");
+    assertEquals(await here.qmp.execute("query-status"), { status: "running", running: true });
+    source.kill("SIGINT");
+    assertEquals((await source.finished()).code, 130);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});

@@ -1,0 +1,91 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { MachineSource } from "../../src/control/machine_source.ts";
+import { MachineTarget } from "../../src/control/machine_target.ts";
+import { MigrationControl } from "../../src/control/migration_control.ts";
+import type { MigrationEvent } from "../../src/control/migration_info.ts";
+import { CancelledError, SettingError, StateError, UsageError } from "../../src/errors.ts";
+import { formatUri } from "../../src/transport/uri.ts";
+import { Pair } from "./fixtures/pair.ts";
+
+function controls(pair: Pair) {
+  return {
+    source: new MigrationControl({ source: () => new MachineSource(pair.source) }),
+    destination: new MigrationControl({ target: () => new MachineTarget(pair.destination) }),
+  };
+}
+
+Deno.test("MigrationControl moves a machine with its settings, and tells its listeners", async () => {
+  await using pair = await Pair.create();
+  const { source, destination } = controls(pair);
+  const events: MigrationEvent[] = [];
+  const stop = source.onEvent((event) => events.push(event));
+  assertEquals([source.info(), source.status], [{}, "none"]);
+  destination.setCapabilities({ multifd: true });
+  const incoming = destination.migrateIncoming("tcp:127.0.0.1:0");
+  const uri = await incoming.listening;
+  source.setParameters({ "multifd-channels": 2 });
+  const outgoing = await source.migrate(uri, { capabilities: { multifd: true } });
+  assertEquals(source.capabilities.multifd, false); // that was for one migration
+  await Promise.all([outgoing.completed, incoming.completed]);
+  assertEquals([source.status, destination.status], ["completed", "completed"]);
+  assertEquals(source.info()["multifd-channels"]?.length, 2);
+  assert(pair.destination.running && !pair.source.running);
+  assertEquals(events.at(-1), { event: "MIGRATION", data: { status: "completed" } });
+  stop();
+  source.cancel(); // of what is over, nothing changes
+  assertEquals(source.status, "completed");
+});
+
+Deno.test("MigrationControl allows one migration at a time, and no capabilities meanwhile", async () => {
+  await using pair = await Pair.create();
+  const { source, destination } = controls(pair);
+  const incoming = destination.migrateIncoming("tcp:127.0.0.1:0");
+  assertThrows(() => destination.migrateIncoming("tcp:127.0.0.1:0"), StateError, "in progress");
+  assertThrows(() => destination.setCapabilities({ events: true }), StateError, "in progress");
+  const uri = formatUri(await incoming.listening);
+  source.setParameters({ "max-bandwidth": 1000 });
+  const outgoing = await source.migrate(uri);
+  await assertRejects(() => source.migrate(uri), StateError, "in progress");
+  source.cancel();
+  await assertRejects(() => outgoing.completed, CancelledError);
+  destination.cancel(); // it may have been cancelled before it had connected
+  await assertRejects(() => incoming.completed);
+  assert(pair.source.running);
+});
+
+Deno.test("MigrationControl.setParameters() changes the migration that runs", async () => {
+  await using pair = await Pair.create({ blocks: { ram: 256 }, vcpus: ["beat"] });
+  const { source, destination } = controls(pair);
+  const incoming = destination.migrateIncoming("tcp:127.0.0.1:0");
+  const uri = await incoming.listening;
+  const outgoing = await source.migrate(uri, { parameters: { "max-bandwidth": 1 } });
+  source.setParameters({ "max-bandwidth": 0 });
+  await Promise.all([outgoing.completed, incoming.completed]);
+});
+
+Deno.test("MigrationControl refuses what it has nothing for", async () => {
+  const control = new MigrationControl({});
+  await assertRejects(() => control.migrate("tcp:127.0.0.1:1"), StateError, "no machine");
+  assertThrows(() => control.migrateIncoming("tcp:127.0.0.1:0"), StateError, "no place");
+  await assertRejects(() => control.migrate("nonsense"), UsageError);
+  await assertRejects(
+    () => control.migrate("tcp:127.0.0.1:1", { capabilities: { "x-colo": true } }),
+    SettingError,
+  );
+  assertThrows(() => control.continue(), StateError);
+  control.cancel();
+});
+
+Deno.test("MigrationControl is free again after a source that could not be opened", async () => {
+  let tries = 0;
+  const control = new MigrationControl({
+    source: () => {
+      tries++;
+      throw new SettingError("No such image");
+    },
+  });
+  for (let i = 0; i < 2; i++) {
+    await assertRejects(() => control.migrate("tcp:127.0.0.1:1"), SettingError, "No such image");
+  }
+  assertEquals(tries, 2);
+});

@@ -1,0 +1,378 @@
+/**
+ * The same conversations with a real QEMU and with Ferry's QMP server: the answers have the same shapes, the
+ * errors the same classes, the events the same order.
+ *
+ * @module
+ */
+import { assert, assertEquals } from "@std/assert";
+import { Served, Talk } from "../qmp/fixtures/served.ts";
+import { isJsonObject, type JsonObject, type JsonValue } from "../support/json.ts";
+import { type QemuLab, qemuTest } from "../support/qemu_lab.ts";
+import { QmpClient } from "../support/qmp_client.ts";
+import { connectTo } from "../support/sockets.ts";
+
+/** One side of the comparison. */
+interface Side {
+  readonly name: "QEMU" | "Ferry";
+  /** A new connection, before the negotiation. */
+  talk(): Promise<Talk>;
+}
+
+/** A machine that runs, or waits to arrive, on each of the two. */
+async function bothSides(lab: QemuLab, arrives: boolean): Promise<Side[]> {
+  const path = lab.path(`qmp-${lab.resources.length}`);
+  await lab.qemu("10.0", {
+    args: ["-qmp", `unix:${path},server=on,wait=off`],
+    ...arrives ? { incoming: "defer" } : { machine: "none" },
+  });
+  const served = lab.use(await Served.create({ arrives }));
+  return [
+    { name: "QEMU", talk: async () => lab.use(new Talk(await connectTo(`unix:${path}`))) },
+    { name: "Ferry", talk: async () => lab.use(await served.talk()) },
+  ];
+}
+
+/** Types in place of values; an array's elements are as its first. */
+function shapeOf(value: JsonValue | undefined): JsonValue {
+  if (Array.isArray(value)) return value.slice(0, 1).map(shapeOf);
+  if (!isJsonObject(value)) return value === null ? "null" : typeof value;
+  return Object.fromEntries(
+    Object.keys(value).sort().map((key) => [key, shapeOf(value[key])]),
+  );
+}
+
+/** Asserts that all of one shape is there; more may be. */
+function assertHas(actual: JsonValue, expected: JsonValue, what: string): void {
+  if (!isJsonObject(expected) || !isJsonObject(actual)) return assertEquals(actual, expected, what);
+  for (const [key, shape] of Object.entries(expected)) {
+    assert(key in actual, `${what} lacks ${key}`);
+    assertHas(actual[key]!, shape!, `${what}.${key}`);
+  }
+}
+
+/** What an answer is, apart from its words: what was returned, or the error's class. */
+function kindOf(message: JsonObject): JsonValue {
+  const id = "id" in message && { id: message["id"]! };
+  if ("event" in message) return { event: message["event"]! };
+  if (isJsonObject(message["error"])) return { error: message["error"]["class"]!, ...id };
+  return "return" in message ? { return: "…", ...id } : shapeOf(message);
+}
+
+const SENTINEL = '{"execute":"query-name","id":"sentinel"}\n';
+
+/** Says something and returns all answers to it. */
+async function answersTo(talk: Talk, text: string | Uint8Array): Promise<JsonValue[]> {
+  await talk.say(text);
+  await talk.say(SENTINEL);
+  const kinds: JsonValue[] = [];
+  for (let message; (message = await talk.next())["id"] !== "sentinel";) {
+    kinds.push(kindOf(message));
+  }
+  return kinds;
+}
+
+const BEFORE_NEGOTIATION = [
+  '{"execute":"query-status"}',
+  '{"execute":"nothing","id":1}',
+  '{"execute":"qmp_capabilities","arguments":{"enable":["nothing"]},"id":2}',
+  '{"execute":"qmp_capabilities","arguments":{"enable":"oob"},"id":3}',
+  '{"execute":"qmp_capabilities","arguments":{"x":1},"id":4}',
+];
+
+const AFTER_NEGOTIATION: readonly (string | Uint8Array)[] = [
+  '{"execute":"qmp_capabilities"}',
+  '{"execute":"query-status","id":{"a":[1,null,"x"]}}',
+  '{"execute":"query-status","id":null}{"execute":"query-status","id":"\\u00e9\\ud83d\\ude00"}',
+  '{"execute":"query-status","id":12}\n\n  {"execute":"query-status","id":1e3}',
+  "{'execute':'query-status','id':'single \"quotes\"'}",
+  '{"execute":"nothing","id":"x"}',
+  '{"id":"x"}',
+  "{}",
+  '{"execute":5,"id":3}',
+  '{"execute":"query-status","x":1,"id":4}',
+  '{"execute":"query-status","arguments":5,"id":4}',
+  '{"execute":"query-status","arguments":null,"id":4}',
+  '{"execute":"query-status","arguments":{"x":1},"id":4}',
+  '{"execute":"query-status","exec-oob":"query-status","id":5}',
+  '{"exec-oob":"query-status","id":6}',
+  '{"exec-oob":"migrate-pause","id":7}',
+  '{"exec-oob":"migrate-recover","arguments":{"uri":"tcp:127.0.0.1:0"},"id":8}',
+  '{"exec-oob":"yank","arguments":{"instances":[]},"id":9}',
+  "[1,2]",
+  "5\n",
+  '"text"\n',
+  "null\n",
+  "hello\n",
+  "{bad}",
+  '{"execute":"query-status" "id":11}',
+  '{"execute":"query-status","id":12,}',
+  '{"execute":"query-status","execute":"query-status"}',
+  '{"execute":"query-status","id":"\\xff"}',
+  '{"execute":"query-status","id":"half a pair \\ud800"}',
+  '{"execute":"query-status","id":"open\n',
+  '{"execute": @"query-status"}',
+  '@@@ hello {"execute":"query-status","id":13}',
+  '{"execute":"query-status"]',
+  "]}",
+  "{1:2}",
+  "[1 2]",
+  "[".repeat(1024) + "]".repeat(1024),
+  "[".repeat(1025) + "\n",
+  Uint8Array.of(0xff),
+];
+
+for (const enable of [[], ["oob"]]) {
+  qemuTest(
+    `Ferry's QMP takes and refuses what QEMU's does, ${enable[0] ?? "nothing"} enabled`,
+    { needs: ["10.0"] },
+    async (lab) => {
+      const heard: Record<string, JsonValue[]> = {};
+      for (const side of await bothSides(lab, false)) {
+        const talk = await side.talk();
+        const kinds: JsonValue[] = heard[side.name] = [kindOf(await talk.next())];
+        for (const text of BEFORE_NEGOTIATION) kinds.push(kindOf(await talk.ask(text)));
+        const negotiation = { execute: "qmp_capabilities", arguments: { enable }, id: 5 };
+        kinds.push(kindOf(await talk.ask(negotiation)));
+        for (const text of AFTER_NEGOTIATION) kinds.push(await answersTo(talk, text));
+      }
+      for (const [i, expected] of heard["QEMU"]!.entries()) {
+        const said = [undefined, ...BEFORE_NEGOTIATION, "negotiation", ...AFTER_NEGOTIATION][i];
+        assertEquals(heard["Ferry"]![i], expected, `${said}`);
+      }
+    },
+  );
+}
+
+type Step = readonly [string, JsonObject?];
+
+const capabilities = (...on: string[]): JsonObject => ({
+  capabilities: on.map((capability) => ({ capability, state: true })),
+});
+const channels = (...addresses: JsonObject[]): JsonObject => ({
+  channels: addresses.map((addr) => ({ "channel-type": "main", addr })),
+});
+
+/** What both answer alike where a machine runs. */
+const RUNNING: readonly Step[] = [
+  ["query-status"],
+  ["query-version"],
+  ["query-uuid"],
+  ["query-migrate"],
+  ["query-migrate-capabilities"],
+  ["query-migrate-parameters"],
+  ["query-migrationthreads"],
+  ["stop"],
+  ["query-status"],
+  ["stop"],
+  ["cont"],
+  ["cont"],
+  ["query-status"],
+  ["migrate"],
+  ["migrate", { uri: 5 }],
+  ["migrate", { uri: null }],
+  ["migrate", { uri: "" }],
+  ["migrate", { uri: "nonsense" }],
+  ["migrate", { uri: "tcp:127.0.0.1" }],
+  ["migrate", { uri: "tcp:127.0.0.1:1", x: true }],
+  ["migrate", { uri: "tcp:127.0.0.1:1", resume: "yes" }],
+  ["migrate", { uri: "tcp:127.0.0.1:1", resume: true }],
+  ["migrate", { channels: 5 }],
+  ["migrate", { channels: [{ "channel-type": "nonsense" }] }],
+  ["migrate", { channels: [{ "channel-type": "main" }] }],
+  ["migrate", channels({ transport: "socket", type: "inet", host: "h" })],
+  ["migrate", channels({ transport: "nonsense" })],
+  ["migrate_cancel"],
+  ["migrate-continue"],
+  ["migrate-continue", { state: "nonsense" }],
+  ["migrate-continue", { state: "pre-switchover" }],
+  ["migrate-start-postcopy"],
+  ["migrate-pause"],
+  ["migrate-recover", { uri: "tcp:127.0.0.1:0" }],
+  ["migrate-recover"],
+  ["migrate-incoming", { uri: "tcp:127.0.0.1:0" }],
+  ["migrate-set-capabilities"],
+  ["migrate-set-capabilities", { capabilities: 5 }],
+  ["migrate-set-capabilities", { capabilities: [5] }],
+  ["migrate-set-capabilities", capabilities("nonsense")],
+  ["migrate-set-capabilities", { capabilities: [{ capability: "xbzrle" }] }],
+  ["migrate-set-capabilities", capabilities("xbzrle", "multifd")],
+  ["migrate-set-capabilities", capabilities("postcopy-preempt")],
+  ["migrate-set-capabilities", capabilities("multifd", "pause-before-switchover")],
+  ["migrate", { uri: "exec:cat > /dev/null" }],
+  ["query-migrate"],
+  ["migrate-set-capabilities", { capabilities: [] }],
+  ["migrate-set-parameters"],
+  ["migrate-set-parameters", {}],
+  ["migrate-set-parameters", { nonsense: 1 }],
+  ["migrate-set-parameters", { "multifd-channels": 0 }],
+  ["migrate-set-parameters", { "multifd-channels": "5" }],
+  ["migrate-set-parameters", { "multifd-channels": 300 }],
+  ["migrate-set-parameters", { "multifd-channels": 1.5 }],
+  ["migrate-set-parameters", { "downtime-limit": 99999999 }],
+  ["migrate-set-parameters", { "xbzrle-cache-size": 5000 }],
+  ["migrate-set-parameters", { "max-cpu-throttle": 10, "cpu-throttle-initial": 20 }],
+  ["migrate-set-parameters", { mode: "nonsense" }],
+  ["migrate-set-parameters", { "direct-io": "x" }],
+  ["migrate-set-parameters", { "tls-creds": 5 }],
+  ["migrate-set-parameters", { "tls-hostname": null, "multifd-zlib-level": 9 }],
+  ["migrate-set-parameters", { "block-bitmap-mapping": 5 }],
+  ["migrate-set-parameters", { "block-bitmap-mapping": [] }],
+  ["query-migrate-parameters"],
+  ["announce-self"],
+  ["announce-self", { initial: 50, max: 550, rounds: 5 }],
+  ["announce-self", { initial: 50, max: 550, rounds: 5, step: 50, interfaces: [], id: "x" }],
+  ["yank"],
+  ["yank", { instances: [] }],
+  ["yank", { instances: [{ type: "nonsense" }] }],
+  ["yank", { instances: [{ type: "migration" }] }],
+  ["yank", { instances: [{ type: "chardev", id: "nothing" }] }],
+  ["nothing"],
+];
+
+/** What both answer alike where one is to arrive. */
+const ARRIVING: readonly Step[] = [
+  ["query-status"],
+  ["query-migrate"],
+  ["cont"],
+  ["migrate", { uri: "tcp:127.0.0.1:1" }],
+  ["migrate-incoming"],
+  ["migrate-incoming", { uri: "nonsense" }],
+  ["migrate-incoming", { uri: "tcp:127.0.0.1:0", "exit-on-error": 5 }],
+  ["migrate-continue", { state: "pre-switchover" }],
+  ["migrate-pause"],
+  ["migrate-recover", { uri: "tcp:127.0.0.1:0" }],
+  ["migrate-incoming", { uri: "tcp:127.0.0.1:0" }],
+  ["query-migrate"],
+  ["migrate-incoming", { uri: "tcp:127.0.0.1:0" }],
+  ["migrate_cancel"],
+  ["query-migrate"],
+  ["query-status"],
+];
+
+/** Runs the steps on both; Ferry's answers have all that QEMU's have. */
+async function compare(sides: Side[], steps: readonly Step[]): Promise<void> {
+  const [qemu, ferry] = await Promise.all(sides.map(async (side) => {
+    const talk = await side.talk();
+    await talk.next();
+    await talk.ask({ execute: "qmp_capabilities" });
+    return talk;
+  }));
+  for (const [name, args = {}] of steps) {
+    const what = `${name} ${JSON.stringify(args)}`;
+    const [expected, actual] = [await qemu!.run(name, args), await ferry!.run(name, args)];
+    if ("error" in expected || "error" in actual) {
+      assertEquals(kindOf(actual), kindOf(expected), `${what}: ${JSON.stringify(actual)}`);
+    } else {
+      assertHas(shapeOf(actual["return"]), shapeOf(expected["return"]), what);
+    }
+  }
+}
+
+qemuTest(
+  "Ferry's QMP answers in QEMU's shapes where a machine runs",
+  { needs: ["10.0"] },
+  async (lab) => await compare(await bothSides(lab, false), RUNNING),
+);
+
+qemuTest(
+  "Ferry's QMP answers in QEMU's shapes where a machine is to arrive",
+  { needs: ["10.0"] },
+  async (lab) => await compare(await bothSides(lab, true), ARRIVING),
+);
+
+qemuTest(
+  "Every command, capability and parameter of Ferry's QMP is one of QEMU's",
+  { needs: ["10.0"] },
+  async (lab) => {
+    const [qemu, ferry] = await Promise.all((await bothSides(lab, false)).map(async (side) => {
+      const talk = await side.talk();
+      await talk.next();
+      await talk.ask({ execute: "qmp_capabilities" });
+      const list = async (command: string) => (await talk.run(command))["return"] as JsonObject[];
+      return {
+        commands: (await list("query-commands")).map(({ name }) => String(name)),
+        capabilities: (await list("query-migrate-capabilities")).map((each) => each["capability"]),
+        parameters: Object.keys(await list("query-migrate-parameters")).sort(),
+      };
+    }));
+    const known = new Set(qemu!.commands);
+    assertEquals(ferry!.commands.filter((name) => !known.has(name)), []);
+    assertEquals(ferry!.capabilities, qemu!.capabilities);
+    assertEquals(ferry!.parameters, qemu!.parameters);
+  },
+);
+
+/** Both ends of a migration, and what was heard of it. */
+interface Ends {
+  readonly source: QmpClient;
+  readonly destination: QmpClient;
+}
+
+async function qemuEnds(lab: QemuLab): Promise<Ends> {
+  const connect = async (name: string, incoming?: string) => {
+    const path = lab.path(name);
+    const args = ["-qmp", `unix:${path},server=on,wait=off`];
+    await lab.qemu("10.0", { name, args, ...incoming && { incoming } });
+    return lab.use(await QmpClient.connect(`unix:${path}`));
+  };
+  return { source: await connect("source"), destination: await connect("destination", "defer") };
+}
+
+async function ferryEnds(lab: QemuLab): Promise<Ends> {
+  const connect = async (arrives: boolean) => {
+    const { server } = lab.use(await Served.create({ arrives }));
+    return lab.use(await QmpClient.connect(server.uri));
+  };
+  return { source: await connect(false), destination: await connect(true) };
+}
+
+/** Runs one session, from the settings to what both sides say at the end. */
+async function session({ source, destination }: Ends, on: readonly string[]) {
+  const set = { capabilities: ["events", "return-path", ...on].map(enabled) };
+  await source.execute("migrate-set-capabilities", set);
+  await destination.execute("migrate-set-capabilities", set);
+  await destination.execute("migrate-incoming", { uri: "tcp:127.0.0.1:0" });
+  const waiting = await destination.execute("query-migrate") as JsonObject;
+  const [address] = waiting["socket-address"] as JsonObject[];
+  await source.execute("migrate", { uri: `tcp:${address!["host"]}:${address!["port"]}` });
+  let paused: JsonValue = null;
+  if (on.includes("pause-before-switchover")) {
+    await source.events.waitForStatus("pre-switchover");
+    paused = await source.execute("query-migrate");
+    await source.execute("migrate-continue", { state: "pre-switchover" });
+  }
+  for (const end of [source, destination]) {
+    await end.events.waitForStatus("completed").catch(async (error) => {
+      error.message += `\n${JSON.stringify(await end.execute("query-migrate"))}`;
+      throw error;
+    });
+  }
+  const answers: JsonValue[] = [waiting, paused];
+  for (const end of [source, destination]) {
+    for (const query of ["query-migrate", "query-status", "query-migrationthreads"]) {
+      answers.push(await end.execute(query));
+    }
+  }
+  const events = [source, destination].map((end) =>
+    // The rounds' number depends on how long they take.
+    end.events.names.filter((name, i, all) => name !== "MIGRATION_PASS" || all[i - 1] === "setup")
+  );
+  return { answers, events };
+}
+
+const enabled = (capability: string) => ({ capability, state: true });
+
+for (const on of [[], ["pause-before-switchover"], ["multifd"]]) {
+  qemuTest(
+    `Two Ferrys say of a migration what two QEMUs say, with ${on[0] ?? "return-path alone"}`,
+    { needs: ["10.0"] },
+    async (lab) => {
+      const qemu = await session(await qemuEnds(lab), on);
+      const ferry = await session(await ferryEnds(lab), on);
+      assertEquals(ferry.events, qemu.events);
+      for (const [i, expected] of qemu.answers.entries()) {
+        assertHas(shapeOf(ferry.answers[i]), shapeOf(expected), `answer ${i}`);
+      }
+    },
+  );
+}

@@ -1,0 +1,96 @@
+import { assert, assertEquals } from "@std/assert";
+import { MachineSource } from "../../src/control/machine_source.ts";
+import { MachineTarget } from "../../src/control/machine_target.ts";
+import { MigrationControl } from "../../src/control/migration_control.ts";
+import { Machine } from "../../src/machine/machine.ts";
+import { followEvents, type QmpEvent, qmpEvent } from "../../src/qmp/events.ts";
+import type { QmpTarget } from "../../src/qmp/target.ts";
+import { formatUri } from "../../src/transport/uri.ts";
+import { Pair } from "../control/fixtures/pair.ts";
+import { smallMachine } from "./fixtures/served.ts";
+
+/** What clients of a target are told, without the rounds, whose number depends on time. */
+function namesOf(target: QmpTarget): { names: string[]; end: () => void } {
+  const names: string[] = [];
+  const end = followEvents(target, ({ event, data }) => {
+    if (event !== "MIGRATION_PASS") {
+      names.push(event === "MIGRATION" ? `${data!["status"]}` : event);
+    }
+  });
+  return { names, end };
+}
+
+Deno.test("qmpEvent() says when: seconds and microseconds", () => {
+  const before = Date.now();
+  const { timestamp, event, data } = qmpEvent("STOP");
+  const { seconds, microseconds } = timestamp;
+  assert(Number.isInteger(seconds) && Number.isInteger(microseconds));
+  assert(microseconds >= 0 && microseconds < 1_000_000);
+  assert(Math.abs(seconds * 1000 + microseconds / 1000 - before) < 60_000);
+  assertEquals([event, data], ["STOP", undefined]);
+  assertEquals(qmpEvent("SHUTDOWN", { guest: true }).data, { guest: true });
+});
+
+Deno.test("A machine that stops and runs says so once, whoever is the reason", async () => {
+  await using machine = await smallMachine(false);
+  const { names, end } = namesOf({ control: machine.control, machine, quit: () => {} });
+  await machine.start();
+  await machine.stop();
+  await machine.stop();
+  await machine.start();
+  await machine.stop("shutdown");
+  end();
+  await machine.stop("paused");
+  await machine.start();
+  assertEquals(names, ["RESUME", "STOP", "RESUME", "SHUTDOWN", "STOP"]);
+});
+
+Deno.test("A migration's statuses are told only with the capability events", async () => {
+  for (const events of [false, true]) {
+    await using pair = await Pair.create();
+    const there = new MigrationControl({ target: () => new MachineTarget(pair.destination) });
+    const here = new MigrationControl({ source: () => new MachineSource(pair.source) });
+    here.setCapabilities({ events });
+    there.setCapabilities({ events });
+    const source = namesOf({ control: here, machine: pair.source, quit: () => {} });
+    const destination = namesOf({ control: there, machine: pair.destination, quit: () => {} });
+    const incoming = there.migrateIncoming("tcp:127.0.0.1:0");
+    const outgoing = await here.migrate(formatUri(await incoming.listening));
+    await Promise.all([incoming.completed, outgoing.completed]);
+    assertEquals(
+      source.names,
+      events ? ["setup", "active", "STOP", "device", "completed"] : ["STOP"],
+    );
+    assertEquals(
+      destination.names,
+      events ? ["setup", "active", "RESUME", "completed"] : ["RESUME"],
+    );
+  }
+});
+
+Deno.test("A machine that is made by its migration is followed from then on", async () => {
+  await using pair = await Pair.create();
+  let made: Machine | undefined;
+  const control = new MigrationControl({
+    target: () =>
+      new MachineTarget(async () => {
+        return made = await Machine.create({ name: "pair", ram: { ram: 16 * 4096 } });
+      }),
+  });
+  const names: string[] = [];
+  const target: QmpTarget = {
+    control,
+    get machine() {
+      return made;
+    },
+    quit: () => {},
+  };
+  const end = followEvents(target, ({ event }: QmpEvent) => names.push(event));
+  const incoming = control.migrateIncoming("tcp:127.0.0.1:0");
+  const outgoing = pair.send(formatUri(await incoming.listening));
+  await Promise.all([incoming.completed, outgoing.completed]);
+  await made!.stop();
+  assertEquals(names, ["RESUME", "STOP"]);
+  end();
+  await made![Symbol.asyncDispose]();
+});
