@@ -232,6 +232,7 @@ export class MigrationControl {
         "migrate-pause is currently only supported during postcopy-active or postcopy-recover state",
       );
     }
+    if (migration instanceof IncomingMigration) migration.pause();
   }
 
   /**
@@ -246,7 +247,7 @@ export class MigrationControl {
     if (this.#incoming?.status !== "postcopy-paused") {
       throw new StateError("Migrate recover can only be run when postcopy is paused");
     }
-    return await Promise.resolve(uri);
+    return await this.#incoming.recover(uri);
   }
 
   #resume(_uri: MigrationUri): OutgoingMigration {
