@@ -14,7 +14,7 @@ const MULTI_CHANNEL: readonly MigrationUri["kind"][] = ["tcp", "unix", "vsock"];
 
 /**
  * Refuses an address that gives a single connection.
- * @param capability What needs more.
+ * @param capability What needs more than one.
  * @throws {SettingError} If it does.
  */
 export function requireMultiChannel(uri: MigrationUri, capability = "multifd"): void {
