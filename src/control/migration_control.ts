@@ -215,7 +215,13 @@ export class MigrationControl {
       uri,
       ...settings,
       ...transport && { transport },
-      onEvent: (event) => this.#emit(event),
+      onEvent: (event) => {
+        // Whatever comes after the wait, nobody can connect any more.
+        if (event.event === "MIGRATION" && event.data.status !== "setup") {
+          this.#listeningAt = undefined;
+        }
+        this.#emit(event);
+      },
     });
     incoming.listening.then((uri) => this.#listeningAt = uri).catch(() => {});
     this.#follow(incoming.completed);
@@ -249,7 +255,7 @@ export class MigrationControl {
     if (!this.#outgoing || !isRunning(this.#outgoing.status)) {
       throw new StateError("Start the migration before switching to postcopy");
     }
-    throw new StateError("This migration cannot switch to postcopy");
+    this.#outgoing.startPostcopy();
   }
 
   /**
@@ -257,12 +263,15 @@ export class MigrationControl {
    * @throws {StateError} Unless one is in postcopy.
    */
   pause(): void {
-    const migration = this.#inStatus("postcopy-active", "postcopy-recover");
+    const migration = [this.#outgoing, this.#incoming].find((each) =>
+      each?.status === "postcopy-active" || each?.status === "postcopy-recover"
+    );
     if (!migration) {
       throw new StateError(
         "migrate-pause is currently only supported during postcopy-active or postcopy-recover state",
       );
     }
+    migration.pause();
   }
 
   /**
@@ -277,19 +286,16 @@ export class MigrationControl {
     if (this.#incoming?.status !== "postcopy-paused") {
       throw new StateError("Migrate recover can only be run when postcopy is paused");
     }
-    return await Promise.resolve(uri);
+    return this.#listeningAt = await this.#incoming.recover(uri);
   }
 
-  #resume(_uri: MigrationUri): OutgoingMigration {
+  #resume(uri: MigrationUri): OutgoingMigration {
     const outgoing = this.#outgoing;
     if (outgoing?.status !== "postcopy-paused") {
       throw new StateError("Cannot resume if there is no paused migration");
     }
+    outgoing.resume(uri);
     return outgoing;
-  }
-
-  #inStatus(...wanted: MigrationStatus[]): OutgoingMigration | IncomingMigration | undefined {
-    return [this.#outgoing, this.#incoming].find((each) => each && wanted.includes(each.status));
   }
 
   /**
@@ -304,9 +310,7 @@ export class MigrationControl {
 
   #socketAddress(): { "socket-address"?: SocketAddress[] } {
     const uri = this.#listeningAt;
-    if (this.#incoming?.status !== "setup" || !uri || uri.kind === "exec" || uri.kind === "file") {
-      return {};
-    }
+    if (!uri || uri.kind === "exec" || uri.kind === "file") return {};
     const address = formatSocketAddress(uri);
     if (address.type !== "inet") return { "socket-address": [address] };
     // It was looked up, so it is of one family.
