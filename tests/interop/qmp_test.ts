@@ -396,8 +396,8 @@ async function postcopySession({ source, destination }: Ends, recoverAt: string)
   for (const end of [source, destination]) await end.execute("migrate-set-capabilities", set);
   await refused(source, "migrate-start-postcopy");
   await source.execute("migrate-set-parameters", {
-    "max-bandwidth": 20_000,
-    "max-postcopy-bandwidth": 20_000,
+    "max-bandwidth": 4096,
+    "max-postcopy-bandwidth": 4096,
   });
   await destination.execute("migrate-incoming", { uri: "tcp:127.0.0.1:0" });
   const info = await destination.execute("query-migrate") as JsonObject;
