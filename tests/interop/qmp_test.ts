@@ -119,6 +119,8 @@ const AFTER_NEGOTIATION: readonly (string | Uint8Array)[] = [
   "[".repeat(1024) + "]".repeat(1024),
   "[".repeat(1025) + "\n",
   Uint8Array.of(0xff),
+  // Wherever it comes, a client can begin afresh.
+  Uint8Array.from([...new TextEncoder().encode('{"execute":"query-'), 0xff]),
 ];
 
 for (const enable of [[], ["oob"]]) {
