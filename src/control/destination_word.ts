@@ -20,6 +20,9 @@ const WORDS_MAX = 256;
 /** How long the last word may come after the news that the main channel broke, in milliseconds. */
 const LAST_WORD_MS = 5_000;
 
+/** How long a round waits for the destination's agreement before the next one, in milliseconds. */
+const ACKNOWLEDGEMENT_MS = 100;
+
 /** The listener of one migration's return path. */
 export class DestinationWord implements ReturnPathListener {
   readonly #verdict = Promise.withResolvers<void>();
@@ -48,6 +51,20 @@ export class DestinationWord implements ReturnPathListener {
   /** Waits until the destination goes on after a pause. */
   async resumed(): Promise<void> {
     await this.trouble.guard(this.#word("RESUME_ACK").promise);
+  }
+
+  /**
+   * Whether the destination agrees to the switchover (SWITCHOVER_ACK); waits a little for its word.
+   */
+  async acknowledgesSwitchover(): Promise<boolean> {
+    const { promise: time, resolve } = Promise.withResolvers<false>();
+    const timer = setTimeout(() => resolve(false), ACKNOWLEDGEMENT_MS);
+    try {
+      const said = this.#word("SWITCHOVER_ACK").promise.then(() => true);
+      return await this.trouble.guard(Promise.race([said, time]));
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /**
@@ -86,7 +103,7 @@ export class DestinationWord implements ReturnPathListener {
       case "SHUT":
         return this.#shut(message.status);
       case "SWITCHOVER_ACK":
-        return;
+        return this.#word("SWITCHOVER_ACK").resolve();
       default:
         return this.closed(
           new StreamFormatError(`The destination sent ${message.type} outside of postcopy`),

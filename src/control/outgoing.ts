@@ -34,6 +34,7 @@ import { writeConfiguration } from "../wire/configuration.ts";
 import { ElementType } from "../wire/section.ts";
 import { writeStreamHeader } from "../wire/stream_header.ts";
 import { writeVmDescription } from "../wire/vm_description.ts";
+import { sentConfiguration } from "./agreement.ts";
 import type { Capabilities } from "./capabilities.ts";
 import { expectedDowntimeMs, type RoundFacts, shouldSwitchOver } from "./convergence.ts";
 import type { MigrationEvent, MigrationInfo } from "./migration_info.ts";
@@ -306,7 +307,7 @@ export class OutgoingMigration {
   async #setUp(): Promise<void> {
     const { stream: { writer }, returnPath, trouble } = this.#link;
     writeStreamHeader(writer);
-    writeConfiguration(writer, this.machine.configuration);
+    writeConfiguration(writer, sentConfiguration(this.machine, this.options.capabilities));
     if (returnPath) {
       writeCommand(writer, Command.OPEN_RETURN_PATH);
       writePing(writer, Ping.OPENED);
@@ -347,12 +348,18 @@ export class OutgoingMigration {
         downtimeLimitMs: this.#parameters["downtime-limit"],
       };
       this.#statistics.expectedDowntime = expectedDowntimeMs(facts);
-      if (shouldSwitchOver(facts)) return "precopy";
+      if (shouldSwitchOver(facts) && await this.#maySwitchOver()) return "precopy";
       remainingBefore = facts.remaining;
     }
     await settlePreempt(this.#context, Ping.OPENED);
     await saver.drained(check);
     return "postcopy";
+  }
+
+  /** With `switchover-ack` the destination must have agreed, unless there is no guest to stop. */
+  async #maySwitchOver(): Promise<boolean> {
+    if (!this.options.capabilities["switchover-ack"] || !this.machine.running) return true;
+    return await this.#link.destination.acknowledgesSwitchover();
   }
 
   /** The guest stops, and what it has written is known. */

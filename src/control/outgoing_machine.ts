@@ -14,6 +14,8 @@ import type { VcpuDirtyLimit } from "./dirty_limit.ts";
 /** The source's machine. */
 export interface OutgoingMachine {
   readonly configuration: Configuration;
+  /** Which machine it is, 16 bytes; for `validate-uuid` and the channels of multifd. */
+  readonly uuid?: Uint8Array<ArrayBuffer>;
   readonly ram: GuestRam;
   /** Where pages are read from, if `ram` has none of them. */
   readonly pages?: PageFile;
