@@ -17,9 +17,13 @@ import type { Trouble } from "./trouble.ts";
 /** How long the last word may come after the news that the main channel broke, in milliseconds. */
 const LAST_WORD_MS = 5_000;
 
+/** How long a round waits for the destination's agreement before the next one, in milliseconds. */
+const ACKNOWLEDGEMENT_MS = 100;
+
 /** The listener of one migration's return path. */
 export class DestinationWord implements ReturnPathListener {
   readonly #verdict = Promise.withResolvers<void>();
+  readonly #acknowledgement = Promise.withResolvers<true>();
   readonly #pongs = new Map<number, PromiseWithResolvers<void>>();
 
   /**
@@ -34,6 +38,19 @@ export class DestinationWord implements ReturnPathListener {
   /** Waits for the answer to a PING. @param value What the PING carried. */
   async pong(value: number): Promise<void> {
     await this.trouble.guard(this.#pong(value).promise);
+  }
+
+  /**
+   * Whether the destination agrees to the switchover (SWITCHOVER_ACK); waits a little for its word.
+   */
+  async acknowledgesSwitchover(): Promise<boolean> {
+    const { promise: time, resolve } = Promise.withResolvers<false>();
+    const timer = setTimeout(() => resolve(false), ACKNOWLEDGEMENT_MS);
+    try {
+      return await this.trouble.guard(Promise.race([this.#acknowledgement.promise, time]));
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /**
@@ -65,7 +82,7 @@ export class DestinationWord implements ReturnPathListener {
       case "SHUT":
         return this.#shut(message.status);
       case "SWITCHOVER_ACK":
-        return;
+        return this.#acknowledgement.resolve(true);
       default:
         return this.closed(
           new StreamFormatError(`The destination sent ${message.type} outside of postcopy`),

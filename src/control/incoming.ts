@@ -31,6 +31,7 @@ import type { Configuration } from "../wire/configuration.ts";
 import { encodeReturnPathMessage, type ReturnPathMessage } from "../wire/return_path.ts";
 import type { FullSectionHeader } from "../wire/section.ts";
 import { readVmDescription } from "../wire/vm_description.ts";
+import { requireSameCapabilities } from "./agreement.ts";
 import type { Capabilities } from "./capabilities.ts";
 import { channelInfos } from "./channel_info.ts";
 import { acceptChannels } from "./incoming_channels.ts";
@@ -271,6 +272,7 @@ export class IncomingMigration implements LoadTarget {
   // ── LoadTarget ────────────────────────────────────────────────────────────────────────────────
 
   configuration(configuration: Configuration): void {
+    requireSameCapabilities(configuration, this.options.capabilities);
     this.target.configuration(configuration);
     this.#configuration = configuration;
   }
@@ -285,6 +287,10 @@ export class IncomingMigration implements LoadTarget {
     switch (command) {
       case Command.OPEN_RETURN_PATH:
         this.#openReturnPath();
+        // No device here has anything to say about the time of the switchover.
+        if (this.options.capabilities["switchover-ack"]) {
+          await this.#reply({ type: "SWITCHOVER_ACK" });
+        }
         return "continue";
       case Command.PING:
         if (!this.#returnPathOpen) throw new StreamFormatError("PING without a return path");

@@ -14,7 +14,7 @@ import type { FullSectionHeader } from "../wire/section.ts";
 /** The destination's machine. */
 export interface IncomingTarget {
   /** The machine's UUID, 16 bytes; without one, a source may have any. */
-  readonly uuid?: Uint8Array;
+  readonly uuid?: Uint8Array | undefined;
   /**
    * The stream's first element.
    * @throws {IncompatibleError} If it is of another machine.

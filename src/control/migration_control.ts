@@ -63,6 +63,8 @@ export class MigrationControl {
   /** What is not over yet: migrations, and the question for what is to be migrated. */
   readonly #underWay = new Set<Promise<unknown>>();
   #listeners: ((event: MigrationEvent) => void)[] = [];
+  /** Why the machine must stay, in the order in which that was said. */
+  readonly #blockers = new Set<{ readonly reason: string }>();
 
   /** @param options What there is to migrate. */
   constructor(private readonly options: MigrationControlOptions) {}
@@ -127,9 +129,36 @@ export class MigrationControl {
     return () => this.#listeners = this.#listeners.filter((each) => each !== listener);
   }
 
+  /**
+   * Keeps the machine here: no migration can begin until this is taken back.
+   * @param reason Why, for who wants to migrate it.
+   * @returns Takes it back.
+   * @throws {StateError} While a migration runs, which this cannot stop.
+   */
+  addBlocker(reason: string): () => void {
+    if (this.#underWay.size > 0) {
+      throw new StateError(
+        `A migration is in progress, so it is too late for a blocker: ${reason}`,
+      );
+    }
+    const blocker = { reason };
+    this.#blockers.add(blocker);
+    return () => void this.#blockers.delete(blocker);
+  }
+
+  /** Why the machine must stay. */
+  get blockedReasons(): string[] {
+    return [...this.#blockers].map(({ reason }) => reason);
+  }
+
   /** The object that `query-migrate` returns: the arriving side's first, over it the leaving side's. */
   info(): MigrationInfo {
-    return { ...this.#incoming?.info(), ...this.#socketAddress(), ...this.#outgoing?.info() };
+    return {
+      ...this.#incoming?.info(),
+      ...this.#socketAddress(),
+      ...this.#outgoing?.info(),
+      ...(this.#blockers.size > 0 && { "blocked-reasons": this.blockedReasons }),
+    };
   }
 
   /**
@@ -137,7 +166,7 @@ export class MigrationControl {
    * @param to Where to.
    * @param options Settings for this migration only.
    * @returns When it has begun; what becomes of it is said by its `completed`.
-   * @throws {StateError} If there is nothing to move, or a migration runs; with `resume`, if none is paused.
+   * @throws {StateError} If there is nothing to move, or it is blocked, or a migration runs; with `resume`, if none is paused.
    * @throws {UsageError | SettingError} If the address or a setting is not understood.
    */
   async migrate(
@@ -151,6 +180,8 @@ export class MigrationControl {
     if (settings.capabilities.multifd) requireMultiChannel(uri);
     const { source, transport, spares } = this.options;
     if (!source) throw new StateError("There is no machine here to migrate");
+    const [reason] = this.blockedReasons;
+    if (reason !== undefined) throw new StateError(reason);
     const machine = await this.#follow(Promise.try(source));
     const [blocker] = machine.blockers;
     if (blocker !== undefined) throw new StateError(`The machine cannot be moved: ${blocker}`);

@@ -34,6 +34,7 @@ import { writeConfiguration } from "../wire/configuration.ts";
 import { ElementType } from "../wire/section.ts";
 import { writeStreamHeader } from "../wire/stream_header.ts";
 import { writeVmDescription } from "../wire/vm_description.ts";
+import { sentConfiguration } from "./agreement.ts";
 import type { Capabilities } from "./capabilities.ts";
 import { DestinationWord } from "./destination_word.ts";
 import { expectedDowntimeMs, type RoundFacts, shouldSwitchOver } from "./convergence.ts";
@@ -270,7 +271,7 @@ export class OutgoingMigration {
   async #setUp(): Promise<void> {
     const { writer } = this.#stream!;
     writeStreamHeader(writer);
-    writeConfiguration(writer, this.machine.configuration);
+    writeConfiguration(writer, sentConfiguration(this.machine, this.options.capabilities));
     if (this.#returnPath) {
       writeCommand(writer, Command.OPEN_RETURN_PATH);
       writePing(writer, Ping.OPENED);
@@ -309,9 +310,15 @@ export class OutgoingMigration {
         downtimeLimitMs: this.#parameters["downtime-limit"],
       };
       this.#statistics.expectedDowntime = expectedDowntimeMs(facts);
-      if (shouldSwitchOver(facts)) return;
+      if (shouldSwitchOver(facts) && await this.#maySwitchOver()) return;
       remainingBefore = facts.remaining;
     }
+  }
+
+  /** With `switchover-ack` the destination must have agreed, unless there is no guest to stop. */
+  async #maySwitchOver(): Promise<boolean> {
+    if (!this.options.capabilities["switchover-ack"] || !this.machine.running) return true;
+    return await this.#destination.acknowledgesSwitchover();
   }
 
   /** The guest stops; the rest of RAM and the devices follow. */

@@ -13,6 +13,8 @@ import type { VcpuDirtyLimit } from "./dirty_limit.ts";
 /** The source's machine. */
 export interface OutgoingMachine {
   readonly configuration: Configuration;
+  /** Which machine it is, 16 bytes; for `validate-uuid` and the channels of multifd. */
+  readonly uuid?: Uint8Array<ArrayBuffer>;
   readonly ram: GuestRam;
   /** The list of blocks as the stream announces it. */
   readonly blocks: readonly RamBlockEntry[];

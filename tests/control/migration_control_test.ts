@@ -89,3 +89,37 @@ Deno.test("MigrationControl is free again after a source that could not be opene
   }
   assertEquals(tries, 2);
 });
+
+Deno.test("MigrationControl.addBlocker() keeps the machine here until it is taken back", async () => {
+  await using pair = await Pair.create();
+  const { source, destination } = controls(pair);
+  const first = source.addBlocker("A backup is running");
+  const second = source.addBlocker("A backup is running");
+  const third = source.addBlocker("It holds a lock");
+  assertEquals(source.info(), {
+    "blocked-reasons": ["A backup is running", "A backup is running", "It holds a lock"],
+  });
+  const incoming = destination.migrateIncoming("tcp:127.0.0.1:0");
+  const uri = await incoming.listening;
+  await assertRejects(() => source.migrate(uri), StateError, "A backup is running");
+  assertEquals(source.status, "none");
+  first();
+  first();
+  second();
+  assertEquals(source.blockedReasons, ["It holds a lock"]);
+  await assertRejects(() => source.migrate(uri), StateError, "It holds a lock");
+  third();
+  assertEquals(source.info(), {});
+  await (await source.migrate(uri)).completed;
+  await incoming.completed;
+  source.addBlocker("Too late for that one")();
+});
+
+Deno.test("MigrationControl.addBlocker() does not stop a migration that runs", async () => {
+  await using pair = await Pair.create();
+  const { source, destination } = controls(pair);
+  const incoming = destination.migrateIncoming("tcp:127.0.0.1:0");
+  const outgoing = await source.migrate(await incoming.listening);
+  assertThrows(() => source.addBlocker("no"), StateError, "in progress");
+  await Promise.all([outgoing.completed, incoming.completed]);
+});
