@@ -11,8 +11,11 @@ import {
   StreamFormatError,
 } from "../errors.ts";
 import type { ReturnPathListener } from "../postcopy/return_path.ts";
-import type { ReturnPathMessage } from "../wire/return_path.ts";
+import { RESUME_ACK_VALUE, type ReturnPathMessage } from "../wire/return_path.ts";
 import type { Trouble } from "./trouble.ts";
+
+/** A destination that says more than this before anybody asks it is not heard. */
+const WORDS_MAX = 256;
 
 /** How long the last word may come after the news that the main channel broke, in milliseconds. */
 const LAST_WORD_MS = 5_000;
@@ -23,13 +26,13 @@ const ACKNOWLEDGEMENT_MS = 100;
 /** The listener of one migration's return path. */
 export class DestinationWord implements ReturnPathListener {
   readonly #verdict = Promise.withResolvers<void>();
-  readonly #acknowledgement = Promise.withResolvers<true>();
-  readonly #pongs = new Map<number, PromiseWithResolvers<void>>();
+  /** What was said, and what is waited for. */
+  readonly #words = new Map<string, PromiseWithResolvers<void>>();
 
   /**
    * Begins to listen.
    * @param trouble Is told what ends the migration before the handover.
-   * @param handedOver Whether the machine has been handed over.
+   * @param handedOver Whether all has been sent, and the machine is the destination's if it says so.
    */
   constructor(private readonly trouble: Trouble, private readonly handedOver: () => boolean) {
     this.#verdict.promise.catch(() => {});
@@ -37,7 +40,17 @@ export class DestinationWord implements ReturnPathListener {
 
   /** Waits for the answer to a PING. @param value What the PING carried. */
   async pong(value: number): Promise<void> {
-    await this.trouble.guard(this.#pong(value).promise);
+    await this.trouble.guard(this.#word(`PONG ${value}`).promise);
+  }
+
+  /** Waits until the destination has said what of a block it has received. */
+  async received(block: string): Promise<void> {
+    await this.trouble.guard(this.#word(`RECV_BITMAP ${block}`).promise);
+  }
+
+  /** Waits until the destination goes on after a pause. */
+  async resumed(): Promise<void> {
+    await this.trouble.guard(this.#word("RESUME_ACK").promise);
   }
 
   /**
@@ -47,7 +60,8 @@ export class DestinationWord implements ReturnPathListener {
     const { promise: time, resolve } = Promise.withResolvers<false>();
     const timer = setTimeout(() => resolve(false), ACKNOWLEDGEMENT_MS);
     try {
-      return await this.trouble.guard(Promise.race([this.#acknowledgement.promise, time]));
+      const said = this.#word("SWITCHOVER_ACK").promise.then(() => true);
+      return await this.trouble.guard(Promise.race([said, time]));
     } finally {
       clearTimeout(timer);
     }
@@ -78,11 +92,18 @@ export class DestinationWord implements ReturnPathListener {
   message(message: ReturnPathMessage): void {
     switch (message.type) {
       case "PONG":
-        return this.#pong(message.value).resolve();
+        return this.#heard(`PONG ${message.value}`);
+      case "RECV_BITMAP":
+        return this.#heard(`RECV_BITMAP ${message.block}`);
+      case "RESUME_ACK":
+        if (message.value === RESUME_ACK_VALUE) return this.#heard("RESUME_ACK");
+        return this.closed(
+          new PeerFailedError(`The destination does not go on (${message.value})`),
+        );
       case "SHUT":
         return this.#shut(message.status);
       case "SWITCHOVER_ACK":
-        return this.#acknowledgement.resolve(true);
+        return this.#word("SWITCHOVER_ACK").resolve();
       default:
         return this.closed(
           new StreamFormatError(`The destination sent ${message.type} outside of postcopy`),
@@ -104,9 +125,13 @@ export class DestinationWord implements ReturnPathListener {
     this.closed(new PeerFailedError(what, { advice: "The destination's own messages say why." }));
   }
 
-  #pong(value: number): PromiseWithResolvers<void> {
-    let pong = this.#pongs.get(value);
-    if (!pong) this.#pongs.set(value, pong = Promise.withResolvers());
-    return pong;
+  #heard(word: string): void {
+    if (this.#words.has(word) || this.#words.size < WORDS_MAX) this.#word(word).resolve();
+  }
+
+  #word(word: string): PromiseWithResolvers<void> {
+    let known = this.#words.get(word);
+    if (!known) this.#words.set(word, known = Promise.withResolvers());
+    return known;
   }
 }

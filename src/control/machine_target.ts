@@ -14,7 +14,7 @@ import type { Configuration } from "../wire/configuration.ts";
 import { requireSameUuid } from "./agreement.ts";
 import { ProvidedRam } from "./provided_ram.ts";
 import type { FullSectionHeader } from "../wire/section.ts";
-import type { IncomingTarget } from "./incoming_target.ts";
+import type { IncomingTarget, PostcopyGuest } from "./incoming_target.ts";
 import { type MachineSections, machineSections } from "./machine_sections.ts";
 
 /** A machine, or how to make one once the stream has said how much RAM it has. */
@@ -92,6 +92,15 @@ export class MachineTarget implements IncomingTarget {
   }
 
   switchoverStart(): void {}
+
+  postcopyGuest(): PostcopyGuest {
+    const { machine } = this;
+    return {
+      presence: machine.presence,
+      askForPages: (presence) => machine.setChecks({ presence }),
+      run: (takeOver) => this.complete(undefined, takeOver),
+    };
+  }
 
   async complete(_description: unknown, takeOver: () => void): Promise<boolean> {
     const { machine } = this;

@@ -35,7 +35,7 @@ export interface MigrationControlOptions {
   /** Gives the place for a machine that arrives; without it none can. Asked anew for each migration. */
   readonly target?: () => IncomingTarget;
   /** How sockets are opened. */
-  readonly transport?: Pick<TransportOptions, "handOff" | "vsock">;
+  readonly transport?: Pick<TransportOptions, "handOff" | "vsock" | "onRefused">;
   /** Threads in reserve; they stay the caller's. */
   readonly spares?: SpareWorkers;
 }
@@ -58,7 +58,7 @@ export class MigrationControl {
   #parameters: Parameters = defaultParameters();
   #outgoing: OutgoingMigration | undefined;
   #incoming: IncomingMigration | undefined;
-  /** Where the arriving migration can be connected to, while it waits. */
+  /** Where the arriving migration listened last. */
   #listeningAt: MigrationUri | undefined;
   /** What is not over yet: migrations, and the question for what is to be migrated. */
   readonly #underWay = new Set<Promise<unknown>>();
@@ -249,7 +249,7 @@ export class MigrationControl {
     if (!this.#outgoing || !isRunning(this.#outgoing.status)) {
       throw new StateError("Start the migration before switching to postcopy");
     }
-    throw new StateError("This migration cannot switch to postcopy");
+    this.#outgoing.startPostcopy();
   }
 
   /**
@@ -257,12 +257,15 @@ export class MigrationControl {
    * @throws {StateError} Unless one is in postcopy.
    */
   pause(): void {
-    const migration = this.#inStatus("postcopy-active", "postcopy-recover");
+    const migration = [this.#outgoing, this.#incoming].find((each) =>
+      each?.status === "postcopy-active" || each?.status === "postcopy-recover"
+    );
     if (!migration) {
       throw new StateError(
         "migrate-pause is currently only supported during postcopy-active or postcopy-recover state",
       );
     }
+    migration.pause();
   }
 
   /**
@@ -277,19 +280,16 @@ export class MigrationControl {
     if (this.#incoming?.status !== "postcopy-paused") {
       throw new StateError("Migrate recover can only be run when postcopy is paused");
     }
-    return await Promise.resolve(uri);
+    return this.#listeningAt = await this.#incoming.recover(uri);
   }
 
-  #resume(_uri: MigrationUri): OutgoingMigration {
+  #resume(uri: MigrationUri): OutgoingMigration {
     const outgoing = this.#outgoing;
     if (outgoing?.status !== "postcopy-paused") {
       throw new StateError("Cannot resume if there is no paused migration");
     }
+    outgoing.resume(uri);
     return outgoing;
-  }
-
-  #inStatus(...wanted: MigrationStatus[]): OutgoingMigration | IncomingMigration | undefined {
-    return [this.#outgoing, this.#incoming].find((each) => each && wanted.includes(each.status));
   }
 
   /**
@@ -302,11 +302,11 @@ export class MigrationControl {
     running.yank();
   }
 
+  /** Like QEMU's, it is there until the migration has ended. */
   #socketAddress(): { "socket-address"?: SocketAddress[] } {
     const uri = this.#listeningAt;
-    if (this.#incoming?.status !== "setup" || !uri || uri.kind === "exec" || uri.kind === "file") {
-      return {};
-    }
+    if (!uri || !this.#incoming || !isRunning(this.#incoming.status)) return {};
+    if (uri.kind === "exec" || uri.kind === "file") return {};
     const address = formatSocketAddress(uri);
     if (address.type !== "inet") return { "socket-address": [address] };
     // It was looked up, so it is of one family.

@@ -8,6 +8,7 @@ import { type MigrationError, StateError } from "../errors.ts";
 import type { Counter, Order } from "../threads/control_word.ts";
 import { GuestRam } from "./guest_ram.ts";
 import { guestAt, type GuestSpec, parseGuestSpec } from "./guest_spec.ts";
+import { Presence } from "./presence.ts";
 import { mayFollow, type RunState } from "./run_state.ts";
 import { parseUuid } from "./uuid.ts";
 import { Vcpu } from "./vcpu.ts";
@@ -50,7 +51,8 @@ export interface RunStateChange {
 export type RunStateListener = (change: RunStateChange) => void | Promise<void>;
 
 /** What a machine consists of, before it is one. */
-export interface MachineParts extends Pick<Machine, "name" | "uuid" | "ram" | "vcpus" | "devices"> {
+export interface MachineParts
+  extends Pick<Machine, "name" | "uuid" | "ram" | "vcpus" | "presence" | "devices"> {
   /** Rejects with what a guest threw, when one did. */
   readonly failed: Promise<never>;
 }
@@ -65,6 +67,8 @@ export class Machine implements AsyncDisposable {
   readonly ram: GuestRam;
   /** Its vCPUs, in order. */
   readonly vcpus: readonly Vcpu[];
+  /** Where its vCPUs wait for pages that have not arrived yet. */
+  readonly presence: Presence;
   /** Its devices, in the order in which they are saved. */
   readonly devices: readonly MachineDevice[];
   /** Rejects with what a guest threw, when one did. */
@@ -81,6 +85,7 @@ export class Machine implements AsyncDisposable {
     this.uuid = parts.uuid;
     this.ram = parts.ram;
     this.vcpus = parts.vcpus;
+    this.presence = parts.presence;
     this.devices = parts.devices;
     this.failed = parts.failed;
     this.failed.catch((error) => this.#onFailure(error));
@@ -101,6 +106,7 @@ export class Machine implements AsyncDisposable {
     const uuid = options.uuid === undefined ? undefined : parseUuid(options.uuid);
     const guests = (options.vcpus ?? []).map(specOf);
     const ram = options.ram instanceof GuestRam ? options.ram : ramOf(options.ram);
+    const presence = Presence.create(guests.length);
     const failure = Promise.withResolvers<never>();
     failure.promise.catch(() => {});
     const started = await Promise.allSettled(guests.map((guest, index) =>
@@ -108,6 +114,7 @@ export class Machine implements AsyncDisposable {
         index,
         vcpus: guests.length,
         ram,
+        presence,
         guest,
         options: options.guestOptions ?? {},
         onFailure: failure.reject,
@@ -120,7 +127,7 @@ export class Machine implements AsyncDisposable {
       throw failed.reason;
     }
     const { name, devices = [] } = options;
-    return { name, uuid, ram, vcpus, devices, failed: failure.promise };
+    return { name, uuid, ram, vcpus, presence, devices, failed: failure.promise };
   }
 
   /** What the machine is doing. */

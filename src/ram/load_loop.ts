@@ -10,6 +10,8 @@ import { SharedStream, type SharedStreamLayout, StreamEnd } from "../threads/sha
 import type { PostedError } from "../threads/posted_error.ts";
 import type { Channel, ChannelSpec } from "../transport/channel.ts";
 import { RecordDecoder } from "./record_decoder.ts";
+import type { DecoderPause } from "./record_head.ts";
+import { SectionHop } from "./section_hop.ts";
 
 /** The most that one read takes, in bytes: larger reads only delay the decoding. */
 const READ_MAX = 256 * 1024;
@@ -31,8 +33,29 @@ export interface MainReceiveStart extends LoadLoopInput {
 export type ToMainReceive =
   /** Where pages go. */
   | { readonly kind: "ram"; readonly ram: GuestRamLayout }
+  /** From the next turn on, the guest runs or will run soon. */
+  | { readonly kind: "postcopy"; readonly postcopy: PostcopyLoading }
   /** Place pages from this position of the stream on. */
   | { readonly kind: "turn"; readonly position: number };
+
+/** RAM that is missing in parts, as it is posted to the threads that fill it. */
+export interface MissingRamLayout {
+  readonly ram: GuestRamLayout;
+  /** The userfaultfd that watches it, or `undefined` if guests ask for what they need. */
+  readonly userfaultfd: number | undefined;
+  /** The memory of the `Presence` of the machine that runs on it. */
+  readonly presence: SharedArrayBuffer;
+  /** The memory of its `Blocktime` (`postcopy/blocktime.ts`). */
+  readonly blocktime: SharedArrayBuffer;
+}
+
+/** How pages are loaded in postcopy. */
+export interface PostcopyLoading {
+  /** The RAM as a guest misses it, or `undefined` if none runs: pages are placed as in precopy then. */
+  readonly missing: MissingRamLayout | undefined;
+  /** The id of the `ram` section; without one the channel has nothing but page records. */
+  readonly sectionId: number | undefined;
+}
 
 /** What the worker posts. */
 export type FromMainReceive =
@@ -41,15 +64,35 @@ export type FromMainReceive =
   /** The connection broke; the ring says so too, without the reason. */
   | { readonly kind: "broken"; readonly error: PostedError };
 
+/** What places page records: as in precopy, or while the guest runs. */
+export interface Decoder {
+  readonly normalPages: number;
+  readonly zeroPages: number;
+  readonly encodedPages: number;
+  advance(): DecoderPause;
+}
+
+/** Makes a {@linkcode Decoder} of a stream's records for RAM that a guest misses. */
+export type OpenMissing = (missing: MissingRamLayout, stream: SharedStream) => Decoder;
+
 /** The worker's side of one incoming main channel. */
 export class LoadLoop {
   readonly #stream: SharedStream;
   readonly #counters: ChannelCounters;
-  #decoder: RecordDecoder | undefined;
+  #decoder: Decoder | undefined;
+  #hop: SectionHop | undefined;
   #turn: { resolve: (position: number) => void; reject: (error: unknown) => void } | undefined;
 
-  /** @param channel The connection; {@linkcode LoadLoop.stop} closes it. */
-  constructor(private readonly channel: Channel, input: LoadLoopInput) {
+  /**
+   * @param channel The connection; {@linkcode LoadLoop.stop} closes it.
+   * @param input What it works with.
+   * @param openMissing Makes what places pages while a guest runs.
+   */
+  constructor(
+    private readonly channel: Channel,
+    input: LoadLoopInput,
+    private readonly openMissing: OpenMissing,
+  ) {
     this.#stream = new SharedStream(input.stream);
     this.#counters = new ChannelCounters(input.counters);
   }
@@ -57,6 +100,13 @@ export class LoadLoop {
   /** Says where pages go; before the first turn. */
   setRam(layout: GuestRamLayout): void {
     this.#decoder = new RecordDecoder(new GuestRam(layout), this.#stream);
+  }
+
+  /** Says that the guest runs or will run soon; between two turns. */
+  setPostcopy({ missing, sectionId }: PostcopyLoading): void {
+    if (sectionId !== undefined) this.#hop = new SectionHop(this.#stream, sectionId);
+    if (!missing) return;
+    this.#decoder = this.openMissing(missing, this.#stream);
   }
 
   /** Ends {@linkcode LoadLoop.fill}, wherever it waits. */
@@ -114,7 +164,7 @@ export class LoadLoop {
       if (!decoder) throw new RangeError("Pages before the machine's RAM is known");
       const { normalPages, zeroPages, encodedPages } = decoder;
       const ended = this.#stream.end !== StreamEnd.OPEN;
-      const pause = decoder.advance();
+      const pause = this.#decode(decoder);
       this.#counters.add("normalPages", decoder.normalPages - normalPages);
       this.#counters.add("zeroPages", decoder.zeroPages - zeroPages);
       this.#counters.add("encodedPages", decoder.encodedPages - encodedPages);
@@ -124,6 +174,15 @@ export class LoadLoop {
     } catch (error) {
       this.#turn = undefined;
       turn.reject(error);
+    }
+  }
+
+  #decode(decoder: Decoder): DecoderPause {
+    for (;;) {
+      const pause = decoder.advance();
+      if (pause === "more" || !this.#hop) return pause;
+      const hop = this.#hop.pass();
+      if (hop !== "passed") return hop;
     }
   }
 }
