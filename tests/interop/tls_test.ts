@@ -365,3 +365,27 @@ tlsQemuTest("A QEMU source without TLS, and one with TLS where there is none", [
   await source.migrateAndWait(formatUri(await encrypted.listening));
   await encrypted.completed;
 });
+
+for (const version of ["10.0", "7.2"] as const) {
+  tlsQemuTest(`TLS without a return path, from Ferry to QEMU ${version}`, [
+    "10.0",
+    version,
+  ], async (lab, { folder }) => {
+    const { source, image } = await someImage(lab);
+    const destination = await lab.qemu(version, {
+      ...{ name: "destination", guest, paused: true, incoming: "defer" },
+      args: tlsObject(folder, "server"),
+    });
+    await useTls(destination);
+    await destination.migrateIncoming("tcp:127.0.0.1:0");
+    const { capabilities, parameters } = settings({ "tls-creds": folder });
+    const outgoing = new OutgoingMigration(new ImageSource(image), {
+      uri: parseUri(await destination.listening()),
+      capabilities: changeCapabilities(capabilities, { "return-path": false }),
+      parameters,
+    });
+    assertEquals((await outgoing.completed).status, "completed");
+    await destination.waitForStatus("completed");
+    await assertSameMemory(source, destination);
+  });
+}
