@@ -6,6 +6,7 @@
  * @module
  */
 import { GuestChecks } from "../src/machine/guest_checks.ts";
+import { Presence } from "../src/machine/presence.ts";
 import { GuestRam } from "../src/machine/guest_ram.ts";
 import { guestAt, type GuestSpec, parseGuestSpec } from "../src/machine/guest_spec.ts";
 import { PagedGuest, type PagedSpec } from "../src/machine/guests/paged_guest.ts";
@@ -42,6 +43,7 @@ async function runSteps(guest: GuestSpec): Promise<void> {
       vcpus: 1,
       ram: small.layout,
       control: control.memory,
+      presence: Presence.create(1).memory,
       guest,
       options: {},
       port: port1,

@@ -21,6 +21,7 @@ serveWorker<MainReceiveStart, ToMainReceive, FromMainReceive>(async (start, port
   });
   for await (const message of port) {
     if (message.kind === "ram") loop.setRam(message.ram);
+    else if (message.kind === "postcopy") loop.setPostcopy(message.postcopy);
     else {
       loop.takeTurn(message.position).then(
         (position) => port.post({ kind: "turn-done", position }),

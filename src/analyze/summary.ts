@@ -216,8 +216,9 @@ function bytes(size: number): string {
   return `${Number.isInteger(value) ? value : value.toFixed(1)} ${UNITS[unit]}`;
 }
 
+/** With its thousands apart; loading a locale to do so would take most of a short run. */
 function number(value: number): string {
-  return value.toLocaleString("en-US");
+  return String(value).replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
 function count(value: number, what: string): string {

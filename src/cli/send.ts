@@ -4,7 +4,7 @@
  * @module
  */
 import { ImageSource } from "../control/image_source.ts";
-import { MachineSource } from "../control/machine_source.ts";
+import { MachineDirtying } from "../control/machine_dirtying.ts";
 import { MigrationControl } from "../control/migration_control.ts";
 import { prepareOutgoing } from "../control/spare_threads.ts";
 import { CancelledError } from "../errors.ts";
@@ -26,9 +26,10 @@ import { transportOf } from "./transport.ts";
 export async function send(args: SendArguments): Promise<number> {
   const output = new Output(args);
   await using machine = args.from === undefined ? await makeMachine(args) : undefined;
+  await using dirtying = machine && new MachineDirtying(machine, args.dirtyLog);
   await using spares = new SpareWorkers();
   const control = new MigrationControl({
-    source: () => machine ? new MachineSource(machine, args.dirtyLog) : openImage(args.from!),
+    source: () => dirtying?.source() ?? openImage(args.from!),
     transport: transportOf(args),
     spares,
   });
@@ -39,7 +40,8 @@ export async function send(args: SendArguments): Promise<number> {
   await machine?.start();
   using interrupt = new Interrupt(() => cancel(control, output));
   if (args.qmp !== undefined) {
-    await using qmp = await QmpSession.start(args.qmp, { control, output, machine: () => machine });
+    const driven = { control, output, machine: () => machine, dirtying };
+    await using qmp = await QmpSession.start(args.qmp, driven);
     if (args.uri !== undefined) await control.migrate(args.uri);
     const status = await Promise.race([qmp.quit, interrupt.happened.then(() => INTERRUPTED)]);
     output.result(control.info(), "The program ends");

@@ -8,6 +8,7 @@ import {
   asMigrationError,
   CancelledError,
   ConnectionLostError,
+  IncompatibleError,
   type MigrationError,
   StateError,
   StreamFormatError,
@@ -16,25 +17,35 @@ import { IncomingStream } from "../ram/incoming_stream.ts";
 import { RAM_SECTION } from "../ram/flags.ts";
 import { RamLoader } from "../ram/load.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
+import type { FaultKind } from "../postcopy/missing_ram.ts";
+import { FaultThread } from "../postcopy/fault_thread.ts";
 import { targetPageSize } from "../machine/page.ts";
-import { loadStream, type LoadTarget, type SectionLoader } from "../savevm/load.ts";
+import {
+  type LoadContext,
+  loadStream,
+  type LoadTarget,
+  type SectionLoader,
+} from "../savevm/load.ts";
 import { SpareWorkers } from "../threads/spare_workers.ts";
-import type { Channel } from "../transport/channel.ts";
+import type { ByteReader } from "../wire/byte_reader.ts";
+import type { ChannelSpec } from "../transport/channel.ts";
 import type { Endpoint } from "../transport/endpoint.ts";
 import { listen } from "../transport/listen.ts";
 import type { Listener } from "../transport/listener.ts";
-import { openChannel } from "../transport/open_channel.ts";
 import type { TransportOptions } from "../transport/options.ts";
 import type { MigrationUri } from "../transport/uri.ts";
 import { Command, describeCommand, type ReceivedCommand } from "../wire/command.ts";
 import type { Configuration } from "../wire/configuration.ts";
-import { encodeReturnPathMessage, type ReturnPathMessage } from "../wire/return_path.ts";
+import type { ReturnPathMessage } from "../wire/return_path.ts";
 import type { FullSectionHeader } from "../wire/section.ts";
 import { readVmDescription } from "../wire/vm_description.ts";
+import { requireSameCapabilities } from "./agreement.ts";
 import type { Capabilities } from "./capabilities.ts";
 import { channelInfos } from "./channel_info.ts";
 import { acceptChannels } from "./incoming_channels.ts";
 import { IncomingMultifd } from "./incoming_multifd.ts";
+import { IncomingPostcopy } from "./incoming_postcopy.ts";
+import { DirectReturnPath, type ReturnPathWriter } from "./incoming_return_path.ts";
 import type { IncomingTarget } from "./incoming_target.ts";
 import type { MigrationEvent, MigrationInfo } from "./migration_info.ts";
 import { requireMultiChannel } from "./multi_channel.ts";
@@ -71,6 +82,8 @@ export interface IncomingOptions {
    * @default {30000}
    */
   readonly beginningTimeout?: number;
+  /** How guests are kept from pages that have not come, if not in the best way there is. */
+  readonly wantedFaults?: FaultKind;
   /**
    * How long a source may take, once one of its channels is there, to open the others; in milliseconds.
    * @default {10000}
@@ -101,11 +114,16 @@ export class IncomingMigration implements LoadTarget {
   #provided: ProvidedRam | undefined;
   #configuration: Configuration | undefined;
   /** The writing half of the main connection; it is used once the source asks for a return path. */
-  #returnChannel: Channel | undefined;
+  #returnPath: ReturnPathWriter | undefined;
   #returnPathOpen = false;
+  #postcopy: IncomingPostcopy | undefined;
+  #preempt: Promise<Endpoint> | undefined;
+  /** Bytes received on main channels that were lost. */
+  #receivedBefore = 0;
   #farewellSent = false;
   #ram: RamLoader | undefined;
   #guestRam: GuestRam | undefined;
+  #ramSectionId = 0;
   #beginning: ReturnType<typeof setTimeout> | undefined;
   /** From here on the machine is this side's, whatever happens. */
   #takenOver = false;
@@ -138,16 +156,22 @@ export class IncomingMigration implements LoadTarget {
 
   /** Bytes received so far. */
   get received(): number {
-    return (this.#stream?.counters.get("bytes") ?? 0) + (this.#multifd?.received ?? 0);
+    return this.#receivedBefore + (this.#stream?.counters.get("bytes") ?? 0) +
+      (this.#multifd?.received ?? 0);
   }
 
   /** The object that `query-migrate` returns. */
   info(): MigrationInfo {
-    const failure = this.#failure;
+    const failure = this.#failure ??
+      (this.#status === "postcopy-paused" ? this.#postcopy?.lastLoss : undefined);
+    const withBlocktime = this.options.capabilities["postcopy-blocktime"];
     return {
       ...(this.#status !== "none" && { status: this.#status }),
       ...(this.#multifd && { "multifd-channels": channelInfos(this.#multifd.counters) }),
-      ...(failure && this.#status === "failed" && { "error-desc": failure.message }),
+      ...this.#postcopy?.info(withBlocktime),
+      ...(failure && ["failed", "postcopy-paused"].includes(this.#status) && {
+        "error-desc": failure.message,
+      }),
     };
   }
 
@@ -160,9 +184,31 @@ export class IncomingMigration implements LoadTarget {
     this.#trouble.report(new CancelledError("The incoming migration was cancelled"));
   }
 
+  /**
+   * Gives up the connection of a postcopy whose guest runs here: what QMP calls `migrate-pause`.
+   * @throws {StateError} Unless it is one.
+   */
+  pause(): void {
+    if (!this.#postcopy) throw new StateError("There is no postcopy that could be paused");
+    this.#postcopy.pause();
+  }
+
+  /**
+   * Listens for the source again after the connection was lost: what QMP calls `migrate-recover`.
+   * @returns The address, once the source can connect.
+   * @throws {StateError} Unless the migration is `postcopy-paused`.
+   * @throws {TransportError} If nobody can listen there; it may be tried again.
+   */
+  async recover(uri: MigrationUri): Promise<MigrationUri> {
+    if (!this.#postcopy) throw new StateError("There is no postcopy that could be recovered");
+    return await this.#postcopy.recover(uri);
+  }
+
   /** Breaks its connections, as a network would. */
   yank(): void {
-    this.#trouble.report(new ConnectionLostError("The connection was broken by yank"));
+    const error = new ConnectionLostError("The connection was broken by yank");
+    if (this.#takenOver) this.#postcopy?.lose(error);
+    else this.#trouble.report(error);
   }
 
   async #run(): Promise<MigrationInfo> {
@@ -170,7 +216,8 @@ export class IncomingMigration implements LoadTarget {
       for (const phase of [this.#listen, this.#accept, this.#load]) {
         await this.#trouble.guard(phase.call(this));
       }
-      await this.#takeOver();
+      if (this.#postcopy?.listening) await this.#finishPostcopy(this.#postcopy);
+      else await this.#takeOver();
     } catch (thrown) {
       await this.#fail(asMigrationError(thrown));
     } finally {
@@ -180,17 +227,23 @@ export class IncomingMigration implements LoadTarget {
   }
 
   async #listen(): Promise<void> {
-    if (this.options.capabilities.multifd) requireMultiChannel(this.options.uri);
-    this.#listener = await listen(this.options.uri, {
-      ...this.options.transport,
-      ...await tlsTransport("destination", this.options),
-      signal: this.#abort.signal,
-    });
+    for (const capability of ["multifd", "postcopy-preempt"] as const) {
+      if (this.options.capabilities[capability]) requireMultiChannel(this.options.uri, capability);
+    }
+    this.#listener = await this.#listenOn(this.options.uri, this.#abort.signal);
     this.#move("listen");
     this.#listening.resolve(this.#listener.uri);
     prepareIncoming(this.#spares, this.options);
     const { multifd, "postcopy-ram": postcopy } = this.options.capabilities;
     if (multifd && !postcopy) this.#provided = await this.target.provideRam?.();
+  }
+
+  async #listenOn(uri: MigrationUri, signal: AbortSignal): Promise<Listener> {
+    return await listen(uri, {
+      ...this.options.transport,
+      ...await tlsTransport("destination", this.options),
+      signal,
+    });
   }
 
   async #accept(): Promise<void> {
@@ -211,24 +264,88 @@ export class IncomingMigration implements LoadTarget {
         stallTimeout,
         spares: this.#spares,
         onRoundEnd: () => this.#provided?.giveBack(),
-        onFailure: (error) => this.#trouble.report(error),
+        onFailure: (error) => {
+          if (!this.#postcopy?.listening) this.#trouble.report(error);
+        },
         check: this.#trouble.check,
       });
     }
-    await this.#listener!.close();
+    if (capabilities["postcopy-preempt"]) {
+      this.#preempt = this.#acceptPreempt();
+      this.#preempt.catch(() => {}); // who waits for it hears of it
+    } else await this.#listener!.close();
     const halves = endpoint.direction === "both" ? endpoint.handOffHalves() : undefined;
-    if (halves) this.#returnChannel = openChannel(halves.write);
     this.#stream = await IncomingStream.start(
       halves?.read ?? endpoint.handOff(),
       this.#spares,
     );
+    if (capabilities["postcopy-ram"] && halves) {
+      const faults = await this.#startFaultThread(halves.write);
+      this.#returnPath = faults;
+      this.#postcopy = this.#makePostcopy(faults, this.#stream);
+    } else if (halves) {
+      this.#returnPath = new DirectReturnPath(halves.write);
+    }
     this.#move("channels-complete");
+  }
+
+  /** Nothing tells the preempt channel but that it is the connection after all others. */
+  async #acceptPreempt(): Promise<Endpoint> {
+    const listener = this.#listener!;
+    const endpoint = await listener.accept({ signal: this.#abort.signal });
+    if (!endpoint) throw new StateError("The listener was closed before the preempt channel came");
+    await listener.close();
+    return endpoint;
+  }
+
+  #startFaultThread(channel: ChannelSpec): Promise<FaultThread> {
+    return FaultThread.start({
+      channel,
+      spares: this.#spares,
+      onLost: (error) => this.#stream?.break(error),
+      onFailure: (error) => {
+        if (this.#takenOver) this.#postcopy?.fail(error);
+        else this.#trouble.report(error);
+      },
+    });
+  }
+
+  #makePostcopy(faults: FaultThread, stream: IncomingStream): IncomingPostcopy {
+    const status = () => this.#status;
+    return new IncomingPostcopy({
+      target: this.target,
+      wantedFaults: this.options.wantedFaults,
+      stream,
+      faults,
+      preempt: this.#preempt,
+      spares: this.#spares,
+      listen: (uri, signal) => this.#listenOn(uri, signal),
+      pageSize: () => targetPageSize(this.#configuration!.targetPageBits),
+      ram: () => this.#guestRam && { ram: this.#guestRam, sectionId: this.#ramSectionId },
+      onStream: (next) => {
+        this.#receivedBefore += this.#stream?.counters.get("bytes") ?? 0;
+        this.#stream = next;
+      },
+      host: {
+        get status() {
+          return status();
+        },
+        move: (event) => this.#move(event),
+        takeOver: () => {
+          this.#trouble.check();
+          this.#takenOver = true;
+        },
+        report: (error) => this.#trouble.report(asMigrationError(error)),
+        runs: () => this.#emit({ event: "RESUME" }),
+      },
+    });
   }
 
   async #load(): Promise<void> {
     const { kind } = this.options.uri;
     if (kind !== "exec" && kind !== "fd" && kind !== "file") this.#limitBeginning();
     await loadStream(this.#stream!.reader, this);
+    if (this.#postcopy?.listening) return;
     if (!this.#ram?.complete && !hasAllPages(this.#guestRam)) {
       throw new StreamFormatError("The stream ended before all of its RAM had come");
     }
@@ -256,6 +373,16 @@ export class IncomingMigration implements LoadTarget {
     await inTime(FAREWELL_TIMEOUT_MS, description, () => stream.abandon());
   }
 
+  /** The machine is here, and the rest of its RAM comes; a machine to be kept is complete then. */
+  async #finishPostcopy(postcopy: IncomingPostcopy): Promise<void> {
+    await postcopy.finish();
+    if (!this.target.postcopyGuest) {
+      await this.target.complete(Promise.resolve(undefined), () => {});
+    }
+    this.#move("done");
+    await this.#sayFarewell(0);
+  }
+
   #limitBeginning(): void {
     const { beginningTimeout = BEGINNING_TIMEOUT_MS } = this.options;
     this.#beginning = setTimeout(() => {
@@ -271,6 +398,7 @@ export class IncomingMigration implements LoadTarget {
   // ── LoadTarget ────────────────────────────────────────────────────────────────────────────────
 
   configuration(configuration: Configuration): void {
+    requireSameCapabilities(configuration, this.options.capabilities);
     this.target.configuration(configuration);
     this.#configuration = configuration;
   }
@@ -280,11 +408,19 @@ export class IncomingMigration implements LoadTarget {
     return this.target.section(header);
   }
 
-  async command(received: ReceivedCommand): Promise<"continue" | "leave"> {
+  async command(
+    received: ReceivedCommand,
+    reader: ByteReader,
+    context: LoadContext,
+  ): Promise<"continue" | "leave"> {
     const { command, payload } = received;
     switch (command) {
       case Command.OPEN_RETURN_PATH:
         this.#openReturnPath();
+        // No device here has anything to say about the time of the switchover.
+        if (this.options.capabilities["switchover-ack"]) {
+          await this.#reply({ type: "SWITCHOVER_ACK" });
+        }
         return "continue";
       case Command.PING:
         if (!this.#returnPathOpen) throw new StreamFormatError("PING without a return path");
@@ -293,6 +429,17 @@ export class IncomingMigration implements LoadTarget {
       case Command.SWITCHOVER_START:
         this.target.switchoverStart();
         return "continue";
+      case Command.POSTCOPY_ADVISE:
+      case Command.POSTCOPY_RAM_DISCARD:
+      case Command.PACKAGED:
+      case Command.POSTCOPY_LISTEN:
+      case Command.POSTCOPY_RUN:
+      case Command.POSTCOPY_RESUME:
+      case Command.RECV_BITMAP:
+        if (this.#postcopy) return await this.#postcopy.command(received, reader, context);
+        throw new IncompatibleError("The source wants postcopy, which this side does not expect", {
+          advice: "Turn the capability postcopy-ram on here too.",
+        });
       default:
         throw new StreamFormatError(
           `${describeCommand(command)} is not possible in the state ${this.#status}`,
@@ -308,7 +455,6 @@ export class IncomingMigration implements LoadTarget {
       );
     }
     const configuration = this.#configuration!;
-    const stream = this.#stream!;
     if (this.#ram) throw new StreamFormatError("The stream has a second RAM section");
     return this.#ram = new RamLoader({
       dialect: {
@@ -318,26 +464,32 @@ export class IncomingMigration implements LoadTarget {
       prepare: async (blocks) => {
         clearTimeout(this.#beginning);
         this.#guestRam = await this.target.prepareRam(blocks, header.sectionId);
-        stream.setRam(this.#guestRam);
+        this.#ramSectionId = header.sectionId;
+        this.#stream!.setRam(this.#guestRam);
         this.#multifd?.start(this.#guestRam);
       },
-      loadPages: () => stream.loadPages(),
-      flush: async () => await this.#multifd?.flush(),
-      endOfPart: async (part) => await this.#multifd?.endOfPart(part),
+      loadPages: () => this.#stream!.loadPages(),
+      flush: async () => await this.#multifdOfPrecopy?.flush(),
+      endOfPart: async (part) => await this.#multifdOfPrecopy?.endOfPart(part),
     });
+  }
+
+  /** In postcopy nothing comes on these channels, and nobody waits for them. */
+  get #multifdOfPrecopy(): IncomingMultifd | undefined {
+    return this.#postcopy?.listening ? undefined : this.#multifd;
   }
 
   // ── return path ───────────────────────────────────────────────────────────────────────────────
 
   #openReturnPath(): void {
-    if (!this.#returnChannel) {
+    if (!this.#returnPath) {
       throw new StreamFormatError("The source wants a return path over a one-way connection");
     }
     this.#returnPathOpen = true;
   }
 
   async #reply(message: ReturnPathMessage): Promise<void> {
-    await this.#returnChannel!.write(encodeReturnPathMessage(message));
+    await this.#returnPath!.send(message);
   }
 
   /** Tells the source how it ended. It may be gone, and the end is the same. */
@@ -345,10 +497,10 @@ export class IncomingMigration implements LoadTarget {
     if (!this.#returnPathOpen || this.#farewellSent) return;
     this.#farewellSent = true;
     try {
-      const channel = this.#returnChannel!;
+      const returnPath = this.#returnPath!;
       const sent = this.#reply({ type: "SHUT", status });
-      await inTime(FAREWELL_TIMEOUT_MS, sent, () => channel.close());
-      await channel.shutdown();
+      await inTime(FAREWELL_TIMEOUT_MS, sent, () => returnPath.close());
+      await returnPath.shutdown();
     } catch {
       // The source sees the connection's end instead.
     }
@@ -381,8 +533,10 @@ export class IncomingMigration implements LoadTarget {
 
   async #cleanUp(): Promise<void> {
     clearTimeout(this.#beginning);
-    this.#returnChannel?.close();
+    this.#abort.abort();
+    await this.#postcopy?.[Symbol.asyncDispose]();
     await Promise.allSettled([
+      this.#returnPath?.[Symbol.asyncDispose](),
       this.#multifd?.[Symbol.asyncDispose](),
       this.#spares[Symbol.asyncDispose](),
       this.#provided?.[Symbol.asyncDispose](),
@@ -405,7 +559,8 @@ export class IncomingMigration implements LoadTarget {
     try {
       this.options.onEvent?.(event);
     } catch (error) {
-      this.#trouble.report(asMigrationError(error));
+      // Who only listens cannot end what has been taken over.
+      if (!this.#takenOver) this.#trouble.report(asMigrationError(error));
     }
   }
 }

@@ -5,16 +5,31 @@
  * @module
  */
 import type { GuestRam } from "../machine/guest_ram.ts";
+import type { Presence } from "../machine/presence.ts";
 import type { RamBlockEntry } from "../ram/block_list.ts";
 import type { SectionLoader } from "../savevm/load.ts";
 import type { Configuration } from "../wire/configuration.ts";
 import type { ProvidedRam } from "./provided_ram.ts";
 import type { FullSectionHeader } from "../wire/section.ts";
 
+/** A machine whose guest runs here before all of its RAM has come. */
+export interface PostcopyGuest {
+  /** Where its vCPUs wait for pages. */
+  readonly presence: Presence;
+  /** Turns on or off that guests ask for the pages they use; without it the kernel stops them. */
+  askForPages(on: boolean): Promise<void>;
+  /**
+   * Everything but RAM is loaded, and the source has given the machine away.
+   * @param takeOver As in {@linkcode IncomingTarget.complete}.
+   * @returns Whether a guest runs now.
+   */
+  run(takeOver: () => void): Promise<boolean>;
+}
+
 /** The destination's machine. */
 export interface IncomingTarget {
   /** The machine's UUID, 16 bytes; without one, a source may have any. */
-  readonly uuid?: Uint8Array;
+  readonly uuid?: Uint8Array | undefined;
   /**
    * The stream's first element.
    * @throws {IncompatibleError} If it is of another machine.
@@ -37,6 +52,11 @@ export interface IncomingTarget {
    * @throws {IncompatibleError} If this machine has no such section or not in that version.
    */
   section(header: FullSectionHeader): SectionLoader;
+  /**
+   * The guest that runs before its RAM has come, in postcopy. A target without one keeps the machine, and
+   * is complete when all of RAM is there.
+   */
+  postcopyGuest?(): PostcopyGuest;
   /** The source has stopped its guest and knows the command that says so. */
   switchoverStart(): void;
   /**

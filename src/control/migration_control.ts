@@ -63,6 +63,8 @@ export class MigrationControl {
   /** What is not over yet: migrations, and the question for what is to be migrated. */
   readonly #underWay = new Set<Promise<unknown>>();
   #listeners: ((event: MigrationEvent) => void)[] = [];
+  /** Why the machine must stay, in the order in which that was said. */
+  readonly #blockers = new Set<{ readonly reason: string }>();
 
   /** @param options What there is to migrate. */
   constructor(private readonly options: MigrationControlOptions) {}
@@ -127,9 +129,36 @@ export class MigrationControl {
     return () => this.#listeners = this.#listeners.filter((each) => each !== listener);
   }
 
+  /**
+   * Keeps the machine here: no migration can begin until this is taken back.
+   * @param reason Why, for who wants to migrate it.
+   * @returns Takes it back.
+   * @throws {StateError} While a migration runs, which this cannot stop.
+   */
+  addBlocker(reason: string): () => void {
+    if (this.#underWay.size > 0) {
+      throw new StateError(
+        `A migration is in progress, so it is too late for a blocker: ${reason}`,
+      );
+    }
+    const blocker = { reason };
+    this.#blockers.add(blocker);
+    return () => void this.#blockers.delete(blocker);
+  }
+
+  /** Why the machine must stay. */
+  get blockedReasons(): string[] {
+    return [...this.#blockers].map(({ reason }) => reason);
+  }
+
   /** The object that `query-migrate` returns: the arriving side's first, over it the leaving side's. */
   info(): MigrationInfo {
-    return { ...this.#incoming?.info(), ...this.#socketAddress(), ...this.#outgoing?.info() };
+    return {
+      ...this.#incoming?.info(),
+      ...this.#socketAddress(),
+      ...this.#outgoing?.info(),
+      ...(this.#blockers.size > 0 && { "blocked-reasons": this.blockedReasons }),
+    };
   }
 
   /**
@@ -137,7 +166,7 @@ export class MigrationControl {
    * @param to Where to.
    * @param options Settings for this migration only.
    * @returns When it has begun; what becomes of it is said by its `completed`.
-   * @throws {StateError} If there is nothing to move, or a migration runs; with `resume`, if none is paused.
+   * @throws {StateError} If there is nothing to move, or it is blocked, or a migration runs; with `resume`, if none is paused.
    * @throws {UsageError | SettingError} If the address or a setting is not understood.
    */
   async migrate(
@@ -151,6 +180,8 @@ export class MigrationControl {
     if (settings.capabilities.multifd) requireMultiChannel(uri);
     const { source, transport, spares } = this.options;
     if (!source) throw new StateError("There is no machine here to migrate");
+    const [reason] = this.blockedReasons;
+    if (reason !== undefined) throw new StateError(reason);
     const machine = await this.#follow(Promise.try(source));
     const [blocker] = machine.blockers;
     if (blocker !== undefined) throw new StateError(`The machine cannot be moved: ${blocker}`);
@@ -184,7 +215,13 @@ export class MigrationControl {
       uri,
       ...settings,
       ...transport && { transport },
-      onEvent: (event) => this.#emit(event),
+      onEvent: (event) => {
+        // Whatever comes after the wait, nobody can connect any more.
+        if (event.event === "MIGRATION" && event.data.status !== "setup") {
+          this.#listeningAt = undefined;
+        }
+        this.#emit(event);
+      },
     });
     incoming.listening.then((uri) => this.#listeningAt = uri).catch(() => {});
     this.#follow(incoming.completed);
@@ -218,7 +255,7 @@ export class MigrationControl {
     if (!this.#outgoing || !isRunning(this.#outgoing.status)) {
       throw new StateError("Start the migration before switching to postcopy");
     }
-    throw new StateError("This migration cannot switch to postcopy");
+    this.#outgoing.startPostcopy();
   }
 
   /**
@@ -226,12 +263,15 @@ export class MigrationControl {
    * @throws {StateError} Unless one is in postcopy.
    */
   pause(): void {
-    const migration = this.#inStatus("postcopy-active", "postcopy-recover");
+    const migration = [this.#outgoing, this.#incoming].find((each) =>
+      each?.status === "postcopy-active" || each?.status === "postcopy-recover"
+    );
     if (!migration) {
       throw new StateError(
         "migrate-pause is currently only supported during postcopy-active or postcopy-recover state",
       );
     }
+    migration.pause();
   }
 
   /**
@@ -246,19 +286,16 @@ export class MigrationControl {
     if (this.#incoming?.status !== "postcopy-paused") {
       throw new StateError("Migrate recover can only be run when postcopy is paused");
     }
-    return await Promise.resolve(uri);
+    return this.#listeningAt = await this.#incoming.recover(uri);
   }
 
-  #resume(_uri: MigrationUri): OutgoingMigration {
+  #resume(uri: MigrationUri): OutgoingMigration {
     const outgoing = this.#outgoing;
     if (outgoing?.status !== "postcopy-paused") {
       throw new StateError("Cannot resume if there is no paused migration");
     }
+    outgoing.resume(uri);
     return outgoing;
-  }
-
-  #inStatus(...wanted: MigrationStatus[]): OutgoingMigration | IncomingMigration | undefined {
-    return [this.#outgoing, this.#incoming].find((each) => each && wanted.includes(each.status));
   }
 
   /**
@@ -273,9 +310,7 @@ export class MigrationControl {
 
   #socketAddress(): { "socket-address"?: SocketAddress[] } {
     const uri = this.#listeningAt;
-    if (this.#incoming?.status !== "setup" || !uri || uri.kind === "exec" || uri.kind === "file") {
-      return {};
-    }
+    if (!uri || uri.kind === "exec" || uri.kind === "file") return {};
     const address = formatSocketAddress(uri);
     if (address.type !== "inet") return { "socket-address": [address] };
     // It was looked up, so it is of one family.

@@ -80,6 +80,20 @@ export interface MigrationInfo {
   readonly "blocked-reasons"?: readonly string[];
   /** Where a destination listens. */
   readonly "socket-address"?: readonly SocketAddress[];
+  /** Destination: for how long all vCPUs stood still for pages, and for how long each. */
+  readonly "postcopy-blocktime"?: number;
+  readonly "postcopy-vcpu-blocktime"?: readonly number[];
+  /** Destination: the average latency of a page fault, of all, of each vCPU, of others; nanoseconds. */
+  readonly "postcopy-latency"?: number;
+  readonly "postcopy-vcpu-latency"?: readonly number[];
+  readonly "postcopy-non-vcpu-latency"?: number;
+  /** Destination: how many faults took 2^N to 2^(N+1) microseconds, for each N from 0. */
+  readonly "postcopy-latency-dist"?: readonly number[];
+  /** Ours: half and 99 percent of the faults took no longer, in nanoseconds. */
+  readonly "postcopy-latency-p50"?: number;
+  readonly "postcopy-latency-p99"?: number;
+  /** Ours: how a guest is kept from pages that have not come, and why not better. */
+  readonly "postcopy-faults"?: string;
   /** Ours: each multifd channel's share. */
   readonly "multifd-channels"?: readonly ChannelInfo[];
   /** Ours: how writes are noticed, and why not better. */

@@ -14,14 +14,15 @@ const MULTI_CHANNEL: readonly MigrationUri["kind"][] = ["tcp", "unix", "vsock"];
 
 /**
  * Refuses an address that gives a single connection.
+ * @param capability What needs more than one.
  * @throws {SettingError} If it does.
  */
-export function requireMultiChannel(uri: MigrationUri): void {
+export function requireMultiChannel(uri: MigrationUri, capability = "multifd"): void {
   if (MULTI_CHANNEL.includes(uri.kind)) return;
   throw new SettingError(
     `Migration requires multi-channel URIs (e.g. tcp), not ${formatUri(uri)}`,
     {
-      advice: "Turn the capability multifd off.",
+      advice: `Turn the capability ${capability} off.`,
     },
   );
 }

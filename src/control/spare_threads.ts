@@ -5,6 +5,7 @@
  */
 import { MULTIFD_RECEIVE } from "../multifd/multifd_receiver.ts";
 import { MULTIFD_SEND } from "../multifd/multifd_sender.ts";
+import { FAULT } from "../postcopy/fault_thread.ts";
 import { RETURN_PATH } from "../postcopy/return_path.ts";
 import { MAIN_RECEIVE } from "../ram/incoming_stream.ts";
 import { MAIN_SEND } from "../ram/outgoing_stream.ts";
@@ -24,13 +25,16 @@ export interface ThreadSettings {
 /** Begins to start what an outgoing migration will need. */
 export function prepareOutgoing(spares: SpareWorkers, settings: ThreadSettings): void {
   spares.prepare(MAIN_SEND, 1);
-  if (settings.capabilities["return-path"]) spares.prepare(RETURN_PATH, 1);
+  const { "return-path": returnPath, "postcopy-ram": postcopy } = settings.capabilities;
+  if (returnPath || postcopy) spares.prepare(RETURN_PATH, 1);
   spares.prepare(MULTIFD_SEND, channelsOf(settings));
 }
 
 /** Begins to start what an incoming migration will need. */
 export function prepareIncoming(spares: SpareWorkers, settings: ThreadSettings): void {
-  spares.prepare(MAIN_RECEIVE, 1);
+  const { "postcopy-ram": postcopy, "postcopy-preempt": preempt } = settings.capabilities;
+  spares.prepare(MAIN_RECEIVE, preempt ? 2 : 1);
+  if (postcopy) spares.prepare(FAULT, 1);
   spares.prepare(MULTIFD_RECEIVE, channelsOf(settings));
 }
 

@@ -42,6 +42,7 @@ export interface RamRecordsKernel {
     received: number,
     untouched: number,
   ): number;
+  ring_copy(to: number, at: number, length: number, ringSize: number): void;
   /** @returns 0, or an index of {@linkcode XBZRLE_FAULTS}. */
   xbzrle(at: number, length: number, address: number, pageSize: number): number;
   unwrap(at: number, length: number, ringSize: number): number;

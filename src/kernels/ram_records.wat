@@ -132,7 +132,7 @@
         (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 8))))
     (local.get $value))
 
-  (func $ring_copy (param $to i32) (param $at i32) (param $length i32) (param $ring i32)
+  (func $ring_copy (export "ring_copy") (param $to i32) (param $at i32) (param $length i32) (param $ring i32)
     (local $first i32)
     (local.set $first (i32.sub (local.get $ring) (local.get $at)))
     (if (i32.ge_u (local.get $first) (local.get $length))

@@ -14,6 +14,7 @@ import {
 import { WorkerHandle } from "../threads/worker_handle.ts";
 import type { GuestRam } from "./guest_ram.ts";
 import { guestName, type GuestSpec } from "./guest_spec.ts";
+import type { Presence } from "./presence.ts";
 import { decodeVcpuState, encodeVcpuState } from "./vcpu_state.ts";
 import type { VcpuBoot, VcpuReport, VcpuStart } from "./vcpu_loop.ts";
 
@@ -25,6 +26,8 @@ export interface VcpuOptions {
   readonly vcpus: number;
   /** The machine's RAM. */
   readonly ram: GuestRam;
+  /** Where it waits for pages. */
+  readonly presence: Presence;
   /** What it runs. */
   readonly guest: GuestSpec;
   /** The machine's `guestOptions`. */
@@ -172,7 +175,7 @@ export class Vcpu implements AsyncDisposable {
   }
 
   async #startWorker(): Promise<void> {
-    const { index, vcpus, ram, guest, options } = this.#options;
+    const { index, vcpus, ram, presence, guest, options } = this.#options;
     const { port2 } = this.#channel;
     const worker: Worker = await WorkerHandle.start<VcpuStart, VcpuBoot, VcpuReport>({
       name: `vCPU ${index}`,
@@ -182,6 +185,7 @@ export class Vcpu implements AsyncDisposable {
         vcpus,
         ram: ram.layout,
         control: this.#control.memory,
+        presence: presence.memory,
         guest,
         options,
         port: port2,

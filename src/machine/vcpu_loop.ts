@@ -7,11 +7,14 @@
  * @module
  */
 import { ControlWord, decodeOrder, type Order } from "../threads/control_word.ts";
+import { threadId } from "../os/thread_id.ts";
 import type { WorkerPort } from "../threads/worker_port.ts";
 import type { Guest, GuestContext } from "./guest.ts";
 import { GuestChecks } from "./guest_checks.ts";
 import { asGuestError, loadGuestProgram } from "./guest_program.ts";
 import { GuestRam, type GuestRamLayout } from "./guest_ram.ts";
+import { Presence } from "./presence.ts";
+import type { RamBlock } from "./ram_block.ts";
 import { guestName, type GuestSpec } from "./guest_spec.ts";
 import { VcpuClock } from "./vcpu_clock.ts";
 
@@ -30,6 +33,8 @@ export interface VcpuStart {
   readonly ram: GuestRamLayout;
   /** The memory of its control word. */
   readonly control: SharedArrayBuffer;
+  /** The memory of the machine's {@linkcode Presence}. */
+  readonly presence: SharedArrayBuffer;
   /** What it runs. */
   readonly guest: GuestSpec;
   /** The machine's `guestOptions`. */
@@ -77,19 +82,33 @@ export async function runVcpu(
     doing = "failed";
     await thread.run(guest, program.hasEvents, (report) => port.post(report));
   } catch (thrown) {
+    if (thrown === STOPPED) return;
     throw asGuestError(who, doing, thrown);
   }
 }
+
+/** Thrown through a guest's step that waits for a page when its vCPU is to stop. */
+const STOPPED = new Error("The vCPU was stopped");
 
 class VcpuThread {
   readonly checks: GuestChecks;
   readonly context: GuestContext;
   readonly #control: ControlWord;
+  readonly #index: number;
+  readonly #presence: Presence;
+  readonly #pageSize: number;
+  readonly #isStopped = () => decodeOrder(this.#control.word).command === "stop";
   readonly #clock = new VcpuClock();
 
   constructor(start: VcpuStart, ram: GuestRam, resumed: boolean) {
     this.checks = new GuestChecks(ram.pageSize);
     this.#control = new ControlWord(start.control);
+    this.#index = start.index;
+    this.#pageSize = ram.pageSize;
+    this.#presence = new Presence(start.presence);
+    // Only one that comes from elsewhere can miss pages.
+    if (resumed) this.#presence.setThread(start.index, threadId());
+    this.checks.waitForPages = (block, offset, length) => this.#waitForPages(block, offset, length);
     this.context = {
       ram: Object.fromEntries(ram.blocks.map((block) => [block.name, block])),
       index: start.index,
@@ -149,6 +168,16 @@ class VcpuThread {
     const state = order.command === "pause" ? guest.save?.() ?? new Uint8Array() : undefined;
     this.#control.acknowledge(word);
     report({ word, state });
+  }
+
+  #waitForPages(block: RamBlock, offset: number, length: number): void {
+    const { received } = block;
+    const end = Math.min(Math.ceil((offset + length) / this.#pageSize), block.pageCount);
+    for (let page = Math.floor(offset / this.#pageSize); page < end; page++) {
+      page = received.next(page, false, end);
+      if (page === end) return;
+      if (!this.#presence.waitFor(this.#index, block, page, this.#isStopped)) throw STOPPED;
+    }
   }
 
   /** Sleeps so that what ran until now was `100 - percent` of the time. */

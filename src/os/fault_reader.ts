@@ -17,29 +17,35 @@ const POLL_IN = 1;
 /** Several threads may read one userfaultfd, each with a reader of its own; each event goes to one. */
 export class FaultReader {
   readonly #fd: number;
-  readonly #poll = new Int32Array(2);
+  readonly #poll: Int32Array<ArrayBuffer>;
   readonly #events = new Uint32Array(FAULTS_PER_READ * EVENT_WORDS);
 
-  /** @param fd The descriptor, from this or another thread. */
-  constructor(fd: number) {
+  /**
+   * @param fd The descriptor, from this or another thread.
+   * @param bell What ends a wait besides faults: an {@linkcode EventBell}'s descriptor.
+   */
+  constructor(fd: number, bell?: number) {
     this.#fd = fd;
+    this.#poll = new Int32Array(bell === undefined ? 2 : 4);
     this.#poll[0] = fd;
+    if (bell !== undefined) this.#poll[2] = bell;
   }
 
   /**
    * Blocks this thread until there are faults. Wait in short turns and look at a stop word between
    * them: a thread that is inside here cannot be terminated.
    * @param timeout In milliseconds; 0 only looks.
-   * @returns How many faults {@linkcode address} now tells of; 0 when the time is over or another
-   * thread was faster; minus an errno if the descriptor is no open userfaultfd.
+   * @returns How many faults {@linkcode address} now tells of; 0 when the time is over, the bell rang or
+   * another thread was faster; minus an errno if the descriptor is no open userfaultfd.
    */
   wait(timeout: number): number {
     const library = libc();
     if (!library) return -Errno.ENOSYS;
-    this.#poll[1] = POLL_IN;
-    const ready = library.poll(this.#poll, 1n, timeout);
+    const count = this.#poll.length / 2;
+    for (let i = 0; i < count; i++) this.#poll[2 * i + 1] = POLL_IN;
+    const ready = library.poll(this.#poll, BigInt(count), timeout);
     if (ready < 0) return this.#nothing(failure());
-    if (ready === 0) return 0;
+    if (ready === 0 || this.#poll[1]! >>> 16 === 0) return 0;
     const bytes = Number(
       library.read(this.#fd, this.#events, BigInt(this.#events.byteLength)),
     );
@@ -56,6 +62,14 @@ export class FaultReader {
   /** Whether the thread wanted to write. @param index Below what `wait` gave. */
   isWrite(index: number): boolean {
     return (this.#events[index * EVENT_WORDS + 2]! & FLAG_WRITE) !== 0;
+  }
+
+  /**
+   * The thread that waits, by the kernel's number, or 0 if the userfaultfd was opened without
+   * `UffdFeature.threadId`. @param index Below what `wait` gave.
+   */
+  thread(index: number): number {
+    return this.#events[index * EVENT_WORDS + 6]!;
   }
 
   #nothing(error: number): number {

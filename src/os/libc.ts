@@ -15,7 +15,9 @@ const FUNCTIONS = {
   ioctl: { parameters: ["i32", "u64", "buffer"], result: "i32" },
   open: { parameters: ["buffer", "i32"], result: "i32" },
   close: { parameters: ["i32"], result: "i32" },
+  eventfd: { parameters: ["u32", "i32"], result: "i32" },
   read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   poll: { parameters: ["buffer", "u64", "i32"], result: "i32" },
   madvise: { parameters: ["u64", "usize", "i32"], result: "i32" },
   getpagesize: { parameters: [], result: "i32" },
@@ -27,8 +29,8 @@ export type Libc = Deno.DynamicLibrary<typeof FUNCTIONS>["symbols"];
 
 /** Numbers of system calls without a function in the C library, by `Deno.build.arch`. */
 const SYSTEM_CALLS = {
-  x86_64: { userfaultfd: 323n },
-  aarch64: { userfaultfd: 282n },
+  x86_64: { userfaultfd: 323n, gettid: 186n },
+  aarch64: { userfaultfd: 282n, gettid: 178n },
 } as const;
 
 interface Opened {
@@ -52,7 +54,7 @@ export function libcProblem(): string | undefined {
 }
 
 /** The number of a system call on this machine. */
-export function systemCall(name: "userfaultfd"): bigint {
+export function systemCall(name: "userfaultfd" | "gettid"): bigint {
   return SYSTEM_CALLS[Deno.build.arch][name];
 }
 

@@ -16,6 +16,8 @@ import { closeDescriptor, failure, libc, systemCall } from "./libc.ts";
 export const UffdFeature = {
   /** Write-protection of anonymous memory. */
   writeProtect: 1 << 0,
+  /** Faults say which thread they are of (Linux 4.14). */
+  threadId: 1 << 8,
   /** The kernel resolves write-protect faults itself and only keeps note of them (Linux 6.7). */
   writeProtectAsync: 1 << 15,
 } as const;

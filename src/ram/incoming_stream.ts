@@ -4,9 +4,14 @@
  *
  * @module
  */
-import { ConnectionLostError, type MigrationError } from "../errors.ts";
+import { ConnectionLostError } from "../errors.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
-import type { FromMainReceive, MainReceiveStart, ToMainReceive } from "./load_loop.ts";
+import type {
+  FromMainReceive,
+  MainReceiveStart,
+  PostcopyLoading,
+  ToMainReceive,
+} from "./load_loop.ts";
 import { ChannelCounters } from "../threads/channel_counters.ts";
 import { fromPostedError } from "../threads/posted_error.ts";
 import { SharedStream } from "../threads/shared_stream.ts";
@@ -64,6 +69,11 @@ export class IncomingStream implements AsyncDisposable {
     this.#worker?.post({ kind: "ram", ram: ram.layout });
   }
 
+  /** From the next {@linkcode IncomingStream.loadPages} on, pages are placed as in postcopy. */
+  setPostcopy(postcopy: PostcopyLoading): void {
+    this.#worker?.post({ kind: "postcopy", postcopy });
+  }
+
   /**
    * Lets the worker place page records up to the first record that is none.
    * @throws {StreamFormatError | IncompatibleError} If a record is wrong.
@@ -88,6 +98,14 @@ export class IncomingStream implements AsyncDisposable {
     this.#stream.abandon();
   }
 
+  /**
+   * Gives the connection up: whoever reads, or waits for pages, sees that it was lost.
+   * @param reason Why.
+   */
+  break(reason: Error): void {
+    this.#fail(reason);
+  }
+
   /** Ends the worker and its half of the connection. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#worker?.stop();
@@ -104,7 +122,7 @@ export class IncomingStream implements AsyncDisposable {
     }
   }
 
-  #fail(error: MigrationError): void {
+  #fail(error: Error): void {
     this.#broken ??= error;
     this.#turn?.promise.catch(() => {});
     this.#turn?.reject(error);

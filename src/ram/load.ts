@@ -8,10 +8,8 @@ import { StreamFormatError } from "../errors.ts";
 import type { LoadContext, SectionLoader, SectionPart } from "../savevm/load.ts";
 import type { ByteReader } from "../wire/byte_reader.ts";
 import { type BlockListDialect, RAM_MAX, type RamBlockEntry, readBlockList } from "./block_list.ts";
+import { PAGE_KINDS } from "./record_head.ts";
 import { describeRamFlags, RAM_FLAGS_MASK, RamFlag } from "./flags.ts";
-
-/** Kinds of records that the channel's worker places. */
-const PAGE_KINDS: readonly number[] = [RamFlag.PAGE, RamFlag.ZERO, RamFlag.XBZRLE];
 
 /** What the section needs of its surroundings. */
 export interface RamLoaderOptions {

@@ -5,11 +5,17 @@
  * @module
  */
 import { GuestRam, type GuestRamLayout } from "../machine/guest_ram.ts";
+import { CheckedPages } from "../postcopy/checked_pages.ts";
+import { FaultedPages } from "../postcopy/faulted_pages.ts";
+import { PageDecoder } from "../postcopy/page_decoder.ts";
+import type { MissingRamLayout } from "../postcopy/page_store.ts";
 import { ChannelCounters } from "../threads/channel_counters.ts";
 import { SharedStream, type SharedStreamLayout, StreamEnd } from "../threads/shared_stream.ts";
 import type { PostedError } from "../threads/posted_error.ts";
 import type { Channel, ChannelSpec } from "../transport/channel.ts";
 import { RecordDecoder } from "./record_decoder.ts";
+import type { DecoderPause } from "./record_head.ts";
+import { SectionHop } from "./section_hop.ts";
 
 /** The most that one read takes, in bytes: larger reads only delay the decoding. */
 const READ_MAX = 256 * 1024;
@@ -31,8 +37,18 @@ export interface MainReceiveStart extends LoadLoopInput {
 export type ToMainReceive =
   /** Where pages go. */
   | { readonly kind: "ram"; readonly ram: GuestRamLayout }
+  /** From the next turn on, the guest runs or will run soon. */
+  | { readonly kind: "postcopy"; readonly postcopy: PostcopyLoading }
   /** Place pages from this position of the stream on. */
   | { readonly kind: "turn"; readonly position: number };
+
+/** How pages are loaded in postcopy. */
+export interface PostcopyLoading {
+  /** The RAM as a guest misses it, or `undefined` if none runs: pages are placed as in precopy then. */
+  readonly missing: MissingRamLayout | undefined;
+  /** The id of the `ram` section; without one the channel has nothing but page records. */
+  readonly sectionId: number | undefined;
+}
 
 /** What the worker posts. */
 export type FromMainReceive =
@@ -41,11 +57,20 @@ export type FromMainReceive =
   /** The connection broke; the ring says so too, without the reason. */
   | { readonly kind: "broken"; readonly error: PostedError };
 
+/** What places page records: as in precopy, or while the guest runs. */
+interface Decoder {
+  readonly normalPages: number;
+  readonly zeroPages: number;
+  readonly encodedPages: number;
+  advance(): DecoderPause;
+}
+
 /** The worker's side of one incoming main channel. */
 export class LoadLoop {
   readonly #stream: SharedStream;
   readonly #counters: ChannelCounters;
-  #decoder: RecordDecoder | undefined;
+  #decoder: Decoder | undefined;
+  #hop: SectionHop | undefined;
   #turn: { resolve: (position: number) => void; reject: (error: unknown) => void } | undefined;
 
   /** @param channel The connection; {@linkcode LoadLoop.stop} closes it. */
@@ -57,6 +82,16 @@ export class LoadLoop {
   /** Says where pages go; before the first turn. */
   setRam(layout: GuestRamLayout): void {
     this.#decoder = new RecordDecoder(new GuestRam(layout), this.#stream);
+  }
+
+  /** Says that the guest runs or will run soon; between two turns. */
+  setPostcopy({ missing, sectionId }: PostcopyLoading): void {
+    if (sectionId !== undefined) this.#hop = new SectionHop(this.#stream, sectionId);
+    if (!missing) return;
+    const store = missing.userfaultfd === undefined
+      ? new CheckedPages(missing)
+      : new FaultedPages(missing, missing.userfaultfd);
+    this.#decoder = new PageDecoder(new GuestRam(missing.ram), this.#stream, store);
   }
 
   /** Ends {@linkcode LoadLoop.fill}, wherever it waits. */
@@ -114,7 +149,7 @@ export class LoadLoop {
       if (!decoder) throw new RangeError("Pages before the machine's RAM is known");
       const { normalPages, zeroPages, encodedPages } = decoder;
       const ended = this.#stream.end !== StreamEnd.OPEN;
-      const pause = decoder.advance();
+      const pause = this.#decode(decoder);
       this.#counters.add("normalPages", decoder.normalPages - normalPages);
       this.#counters.add("zeroPages", decoder.zeroPages - zeroPages);
       this.#counters.add("encodedPages", decoder.encodedPages - encodedPages);
@@ -124,6 +159,15 @@ export class LoadLoop {
     } catch (error) {
       this.#turn = undefined;
       turn.reject(error);
+    }
+  }
+
+  #decode(decoder: Decoder): DecoderPause {
+    for (;;) {
+      const pause = decoder.advance();
+      if (pause === "more" || !this.#hop) return pause;
+      const hop = this.#hop.pass();
+      if (hop !== "passed") return hop;
     }
   }
 }

@@ -5,9 +5,11 @@
  * @module
  */
 import type { GuestRam } from "../machine/guest_ram.ts";
-import type { RecordEncoderOptions } from "./record_encoder.ts";
+import type { RunEncoderOptions } from "./run_encoder.ts";
 import type { BatchSink } from "./save.ts";
+import type { PostcopyInput } from "./postcopy_parts.ts";
 import type { MainSendStart } from "./save_loop.ts";
+import type { PageIndexLayout } from "./page_index.ts";
 import { ChannelCounters } from "../threads/channel_counters.ts";
 import { JOB_BYTES_MAX, JobKind, JobRing, type Progress } from "../threads/job_ring.ts";
 import type { SpareWorkers } from "../threads/spare_workers.ts";
@@ -32,7 +34,11 @@ export interface OutgoingStreamOptions {
   readonly ram: GuestRam;
   /** Is bumped by the worker after every job. */
   readonly progress: Progress;
-  readonly encoder: RecordEncoderOptions;
+  readonly encoder: RunEncoderOptions;
+  /** Is filled with where in the stream each page's record stands. */
+  readonly index?: PageIndexLayout | undefined;
+  /** What there is to know for {@linkcode OutgoingStream.beginPostcopy}. */
+  readonly postcopy?: PostcopyInput | undefined;
   /** Where there may be a thread already. */
   readonly spares?: SpareWorkers | undefined;
 }
@@ -70,6 +76,8 @@ export class OutgoingStream implements AsyncDisposable, BatchSink {
         ring: ring.layout,
         counters: counters.buffer,
         encoder: options.encoder,
+        index: options.index,
+        postcopy: options.postcopy,
       },
       interrupt: () => ring.stop(),
     });
@@ -127,6 +135,13 @@ export class OutgoingStream implements AsyncDisposable, BatchSink {
     await this.ringWithRoom(check);
     this.ring.pushMark(JobKind.SYNC);
     await this.drained(check);
+  }
+
+  /** From here on batches are sent as parts of the `ram` section, and requested pages ahead of them. */
+  async beginPostcopy(check: () => void): Promise<void> {
+    await this.flush(check);
+    await this.ringWithRoom(check);
+    this.ring.pushMark(JobKind.POSTCOPY);
   }
 
   /**

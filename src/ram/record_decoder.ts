@@ -5,26 +5,19 @@
  *
  * @module
  */
-import { IncompatibleError, StreamFormatError } from "../errors.ts";
+import { StreamFormatError } from "../errors.ts";
 import { bindRamRecords, type RamRecordsKernel, XBZRLE_FAULTS } from "../kernels/ram_records.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
 import type { RamBlock, RamSegment } from "../machine/ram_block.ts";
 import { SHARED_STREAM_SIZE, type SharedStream } from "../threads/shared_stream.ts";
-import { decodeText } from "../wire/byte_reader.ts";
-import { RamFlag, XBZRLE_ENCODING, XBZRLE_HEADER } from "./flags.ts";
-
-/** Why {@linkcode RecordDecoder.advance} stopped. */
-export type DecoderPause =
-  /** The next record is not complete yet. */
-  | "more"
-  /** The next record is not a page's; it has not been consumed. */
-  | "other";
+import { RamFlag, XBZRLE_HEADER } from "./flags.ts";
+import { type DecoderPause, RecordHead } from "./record_head.ts";
 
 /** Decodes the records of one channel; remembers which block the last record named. */
 export class RecordDecoder {
   readonly #kernels = new Map<WebAssembly.Memory, RamRecordsKernel>();
-  readonly #head = new Uint8Array(9 + 255);
-  readonly #view = new DataView(this.#head.buffer);
+  readonly #head: RecordHead;
+  readonly #fill = new Uint8Array(1);
   readonly #pageShift: number;
   #block: RamBlock | undefined;
   #segment: RamSegment | undefined;
@@ -41,6 +34,7 @@ export class RecordDecoder {
    */
   constructor(private readonly ram: GuestRam, private readonly stream: SharedStream) {
     this.#pageShift = Math.log2(ram.pageSize);
+    this.#head = new RecordHead(ram, stream);
   }
 
   /**
@@ -51,7 +45,6 @@ export class RecordDecoder {
   advance(): DecoderPause {
     for (;;) {
       this.#decodeRun();
-      if (this.stream.available < 8) return "more";
       const pause = this.#decodeOne();
       if (pause) return pause;
     }
@@ -82,66 +75,15 @@ export class RecordDecoder {
 
   /** One record with all checks; `undefined` when it was placed. */
   #decodeOne(): DecoderPause | undefined {
-    const { stream } = this;
-    const available = stream.available;
-    stream.peek(this.#head.subarray(0, 8));
-    const header = this.#view.getBigUint64(0);
-    const flags = Number(header & BigInt(this.ram.pageSize - 1));
-    const kind = flags & ~RamFlag.CONTINUE;
-    if (kind !== RamFlag.PAGE && kind !== RamFlag.ZERO && kind !== RamFlag.XBZRLE) return "other";
-
-    let size = 8;
-    let block = this.#block;
-    if (!(flags & RamFlag.CONTINUE)) {
-      if (available < 9) return "more";
-      stream.peek(this.#head.subarray(0, 9));
-      size = 9 + this.#head[8]!;
-      if (available < size) return "more";
-      stream.peek(this.#head.subarray(0, size));
-      block = this.#blockNamed(this.#head.subarray(9, size));
-    }
-    if (!block) {
-      throw new StreamFormatError("Page record that continues no block", this.#here());
-    }
-    const offset = header - BigInt(flags);
-    if (offset >= BigInt(block.length)) {
-      throw new StreamFormatError(
-        `Page at 0x${offset.toString(16)} is outside RAM block "${block.name}" of ` +
-          `0x${block.length.toString(16)} bytes`,
-        this.#here(),
-      );
-    }
-    let body = kind === RamFlag.PAGE ? this.ram.pageSize : 1;
-    if (kind === RamFlag.XBZRLE) {
-      if (available < size + XBZRLE_HEADER) return "more";
-      body = XBZRLE_HEADER + this.#differencesLength(size);
-    }
-    if (available < size + body) return "more";
-    if (kind === RamFlag.XBZRLE) this.#placeDifferences(block, Number(offset), size, body);
-    else this.#place(block, Number(offset), kind, size);
-    stream.consume(size + body);
+    const head = this.#head;
+    const pause = head.look();
+    if (pause) return pause;
+    const { block, offset, kind, size, bodySize } = head;
+    if (kind === RamFlag.XBZRLE) this.#placeDifferences(block, offset, size, bodySize);
+    else this.#place(block, offset, kind, size);
+    head.consume();
     this.#block = block;
     return undefined;
-  }
-
-  /** How many bytes of differences follow in an XBZRLE record. @param skip Where they are announced. */
-  #differencesLength(skip: number): number {
-    this.stream.peek(this.#head.subarray(0, XBZRLE_HEADER), skip);
-    const encoding = this.#head[0]!;
-    if (encoding !== XBZRLE_ENCODING) {
-      throw new StreamFormatError(
-        `XBZRLE record with encoding ${encoding}: only ${XBZRLE_ENCODING} is known`,
-        this.#here(),
-      );
-    }
-    const length = this.#view.getUint16(1);
-    if (length > this.ram.pageSize) {
-      throw new StreamFormatError(
-        `XBZRLE record of ${length} bytes: at most a page's ${this.ram.pageSize} are possible`,
-        this.#here(),
-      );
-    }
-    return length;
   }
 
   #placeDifferences(block: RamBlock, offset: number, skip: number, body: number): void {
@@ -185,8 +127,8 @@ export class RecordDecoder {
       this.normalPages++;
       return;
     }
-    this.stream.peek(this.#head.subarray(0, 1), skip);
-    const fill = this.#head[0]!;
+    this.stream.peek(this.#fill, skip);
+    const fill = this.#fill[0]!;
     if (fill === 0) {
       this.#kernelOf(segment.memory).place_zero(
         address,
@@ -202,18 +144,6 @@ export class RecordDecoder {
       block.received.add(page);
     }
     this.zeroPages++;
-  }
-
-  #blockNamed(bytes: Uint8Array): RamBlock {
-    const name = decodeText(bytes, "A RAM block's name", this.stream.position);
-    const block = this.ram.block(name);
-    if (!block) {
-      throw new IncompatibleError(`Page of RAM block "${name}", which this machine does not have`, {
-        ...this.#here(),
-        advice: "Start the destination with the machine and devices of the source.",
-      });
-    }
-    return block;
   }
 
   #here(): { place: { offset: number } } {

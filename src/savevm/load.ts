@@ -44,9 +44,15 @@ export interface LoadTarget {
   section(header: FullSectionHeader): SectionLoader;
   /**
    * One command.
+   * @param reader Behind the command; what follows it without being counted is read from here.
+   * @param context The loop around it, for elements inside of a command.
    * @returns `leave` to end all nested loops.
    */
-  command(command: ReceivedCommand, reader: ByteReader): Promise<"continue" | "leave">;
+  command(
+    command: ReceivedCommand,
+    reader: ByteReader,
+    context: LoadContext,
+  ): Promise<"continue" | "leave">;
 }
 
 interface OpenSection {
@@ -100,7 +106,7 @@ export class LoadContext {
   async #command(reader: ByteReader, offset: number): Promise<"continue" | "leave"> {
     const command = await readCommand(reader);
     try {
-      return await this.target.command(command, reader);
+      return await this.target.command(command, reader, this);
     } catch (error) {
       throw asMigrationError(error).at({ section: describeCommand(command.command), offset });
     }

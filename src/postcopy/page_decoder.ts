@@ -1,0 +1,135 @@
+/**
+ * Page records while the guest runs (wire-format §8.5; QEMU `migration/ram.c`, `ram_load_postcopy`). The
+ * target pages of one page of the host come one after the other and are placed together; what is there
+ * already is passed over, because the guest may have changed it.
+ *
+ * @module
+ */
+import { StreamFormatError } from "../errors.ts";
+import type { GuestRam } from "../machine/guest_ram.ts";
+import { WASM_PAGE } from "../machine/ram_block.ts";
+import type { RamBlock } from "../machine/ram_block.ts";
+import { RamFlag } from "../ram/flags.ts";
+import { type DecoderPause, RecordHead } from "../ram/record_head.ts";
+import { SHARED_STREAM_SIZE, type SharedStream } from "../threads/shared_stream.ts";
+import type { PageStore } from "./page_store.ts";
+
+/** Decodes the records of one channel. */
+export class PageDecoder {
+  readonly #ram: GuestRam;
+  readonly #head: RecordHead;
+  /** A page of the host that comes in parts, or around the ring's end. */
+  readonly #staging: WebAssembly.Memory;
+  readonly #staged: Uint8Array;
+  readonly #fill = new Uint8Array(1);
+  #block: RamBlock | undefined;
+  #page = 0;
+  /** Which of its target pages have come, and whether all of them were zeros. */
+  readonly #parts = new Set<number>();
+  #allZeros = true;
+  /** Pages that came with content. */
+  normalPages = 0;
+  /** Pages that came as zeros. */
+  zeroPages = 0;
+  /** Pages that came as differences: none. */
+  readonly encodedPages = 0;
+
+  /**
+   * @param ram What the records are of.
+   * @param stream Where they are; it must be this thread's turn.
+   * @param store Where the pages go.
+   */
+  constructor(
+    ram: GuestRam,
+    private readonly stream: SharedStream,
+    private readonly store: PageStore,
+  ) {
+    this.#ram = ram;
+    this.#head = new RecordHead(ram, stream);
+    const largest = ram.blocks.reduce((most, block) => Math.max(most, block.hostPageSize), 0);
+    const pages = Math.max(1, Math.ceil(largest / WASM_PAGE));
+    this.#staging = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+    this.#staged = new Uint8Array(this.#staging.buffer);
+  }
+
+  /**
+   * Places all pages that are complete.
+   * @throws {StreamFormatError} If a record lies outside its block, continues none, or interrupts a page
+   * of the host.
+   * @throws {IncompatibleError} If it names a block this machine does not have.
+   */
+  advance(): DecoderPause {
+    const head = this.#head;
+    for (;;) {
+      const pause = head.look();
+      if (pause === "other" && this.#parts.size > 0) {
+        this.#refuse("A page of the host is not complete");
+      }
+      if (pause) return pause;
+      const { kind } = head;
+      if (kind === RamFlag.XBZRLE) this.#refuse("Differences to a page, in postcopy");
+      if (kind === RamFlag.ZERO) {
+        this.stream.peek(this.#fill, head.size);
+        if (this.#fill[0] !== 0) {
+          this.#refuse(`A page of ${this.#fill[0]}s, which is not possible here`);
+        }
+        this.zeroPages++;
+      } else {
+        this.normalPages++;
+      }
+      if (head.block.hostPageSize === this.#ram.pageSize) this.#placeOne();
+      else this.#addPart();
+      head.consume();
+    }
+  }
+
+  #placeOne(): void {
+    const { block, kind, size, offset } = this.#head;
+    const { pageSize } = this.#ram;
+    const page = offset / pageSize;
+    if (this.#parts.size > 0) this.#refuse("A page interrupts a page of the host");
+    if (block.received.has(page)) return;
+    if (kind === RamFlag.ZERO) return this.store.placeZeros(block, page);
+    const at = (this.stream.ringOffset + size) & (SHARED_STREAM_SIZE - 1);
+    if (at + pageSize <= SHARED_STREAM_SIZE) {
+      this.store.place(block, page, this.stream.layout.memory, at);
+    } else {
+      this.stream.peek(this.#staged.subarray(0, pageSize), size);
+      this.store.place(block, page, this.#staging, 0);
+    }
+  }
+
+  #addPart(): void {
+    const { block, kind, size, offset } = this.#head;
+    const { pageSize } = this.#ram;
+    const { hostPageSize } = block;
+    const inside = offset % hostPageSize;
+    const page = (offset - inside) / pageSize;
+    if (this.#parts.size === 0) {
+      this.#block = block;
+      this.#page = page;
+      this.#allZeros = true;
+    } else if (this.#block !== block || this.#page !== page) {
+      this.#refuse("A page interrupts a page of the host");
+    }
+    this.#parts.add(inside);
+    const part = this.#staged.subarray(inside, inside + pageSize);
+    if (kind === RamFlag.ZERO) {
+      part.fill(0);
+    } else {
+      this.stream.peek(part, size);
+      this.#allZeros = false;
+    }
+    if (this.#parts.size < Math.min(hostPageSize, block.length - page * pageSize) / pageSize) {
+      return;
+    }
+    this.#parts.clear();
+    if (block.received.has(page)) return;
+    if (this.#allZeros) this.store.placeZeros(block, page);
+    else this.store.place(block, page, this.#staging, 0);
+  }
+
+  #refuse(what: string): never {
+    throw new StreamFormatError(what, { place: { offset: this.stream.position } });
+  }
+}

@@ -1,0 +1,375 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { IncomingMigration, type IncomingOptions } from "../../src/control/incoming.ts";
+import { MachineTarget } from "../../src/control/machine_target.ts";
+import {
+  ConnectionLostError,
+  IncompatibleError,
+  StateError,
+  TransportError,
+} from "../../src/errors.ts";
+import { Machine } from "../../src/machine/machine.ts";
+import { verifyRam } from "../../src/machine/verify/ram_check.ts";
+import type { FaultKind } from "../../src/postcopy/missing_ram.ts";
+import { probeHost } from "../../src/os/probe.ts";
+import { RamFlag } from "../../src/ram/flags.ts";
+import { formatUri, type MigrationUri, parseUri } from "../../src/transport/uri.ts";
+import { ByteWriter } from "../../src/wire/byte_writer.ts";
+import { Command, writeCommand } from "../../src/wire/command.ts";
+import { EventLog } from "../support/event_log.ts";
+import { connectTo, writeAll } from "../support/sockets.ts";
+import { until } from "../machine/fixtures/until.ts";
+import { settings } from "./fixtures/pair.ts";
+import { ScriptedSource } from "./fixtures/scripted_source.ts";
+
+const ANY_PORT = parseUri("tcp:127.0.0.1:0");
+const PAGES = 256;
+const GUEST = "stress,rate=max,seed=7";
+const KINDS: readonly FaultKind[] = probeHost().missingPages === undefined
+  ? ["userfaultfd", "checks"]
+  : ["checks"];
+
+/** A machine that has run and stands still, a source that sends it, and where it arrives. */
+class Postcopy implements AsyncDisposable {
+  readonly events = new EventLog<string>();
+  readonly source: ScriptedSource;
+  readonly incoming: IncomingMigration;
+  uri!: MigrationUri;
+
+  private constructor(
+    readonly from: Machine,
+    readonly to: Machine,
+    options: Partial<IncomingOptions>,
+    capabilities: Readonly<Record<string, boolean>>,
+  ) {
+    this.source = new ScriptedSource(from);
+    this.incoming = new IncomingMigration(new MachineTarget(to), {
+      uri: ANY_PORT,
+      ...settings({ "postcopy-ram": true, "postcopy-blocktime": true, ...capabilities }),
+      ...options,
+      onEvent: (event) => {
+        this.events.push(event.event === "MIGRATION" ? event.data.status : event.event);
+      },
+    });
+  }
+
+  static async begin(
+    options: Partial<IncomingOptions> = {},
+    capabilities: Readonly<Record<string, boolean>> = {},
+    vcpus: readonly string[] = [GUEST],
+  ): Promise<Postcopy> {
+    const make = () =>
+      Machine.create({ name: "m", ram: { ram: PAGES * 4096, more: 3 * 4096 }, vcpus });
+    const [from, to] = await Promise.all([make(), make()]);
+    await from.start();
+    await until(() => from.counters.pages >= 2 * PAGES);
+    const postcopy = new Postcopy(from, to, options, capabilities);
+    await from.stop("finish-migrate");
+    postcopy.uri = await postcopy.incoming.listening;
+    return postcopy;
+  }
+
+  get report(): string {
+    return JSON.stringify([
+      this.events.entries,
+      this.incoming.info(),
+      this.source.said.entries.length,
+      this.to.counters,
+      this.source.requested.length,
+    ]);
+  }
+
+  async reached(status: string, times = 1): Promise<void> {
+    const count = () => this.events.entries.filter((each) => each === status).length;
+    await this.events.wait(() => count() >= times, { what: `${status} ${times} times` });
+  }
+
+  /** Lets the guest work on, then looks at every page. */
+  async verify(): Promise<void> {
+    const { pages } = this.to.counters;
+    await until(() => this.to.counters.pages >= pages + 2 * PAGES);
+    await this.to.stop();
+    assertEquals(await verifyRam(this.to), undefined);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.source[Symbol.dispose]();
+    await this.to[Symbol.asyncDispose]();
+    await this.from[Symbol.asyncDispose]();
+  }
+}
+
+for (const wantedFaults of KINDS) {
+  for (const preempt of [false, true]) {
+    const how = `${wantedFaults}${preempt ? ", with a preempt channel" : ""}`;
+    Deno.test(`A guest runs before its pages have come (${how})`, async () => {
+      await using postcopy = await Postcopy.begin({ wantedFaults }, {
+        "postcopy-preempt": preempt,
+      });
+      const { source, incoming, to } = postcopy;
+      await source.begin(postcopy.uri, 40);
+      if (preempt) await source.openPreempt(postcopy.uri);
+      await source.give();
+      await postcopy.reached("RESUME");
+      // It asks for every page it uses, and nothing else is sent.
+      await until(() => to.counters.pages >= 2 * PAGES);
+      assert(source.requested.length >= PAGES - 40, `${source.requested.length} requests`);
+      assertEquals(new Set(source.requested).size, PAGES - 40 + 3, "each page once");
+      assertEquals(incoming.status, "postcopy-active");
+      await source.finish();
+      const info = await incoming.completed;
+      assertEquals(postcopy.events.entries, [
+        ...["setup", "active", "postcopy-device", "postcopy-active", "RESUME", "completed"],
+      ]);
+      assertEquals(info["postcopy-faults"]?.split(":")[0], wantedFaults);
+      await source.said.wait((said) => said.type === "SHUT" && said.status === 0, { what: "SHUT" });
+      await postcopy.verify();
+    });
+  }
+}
+
+for (const wantedFaults of KINDS) {
+  for (const preempt of [false, true]) {
+    const how = `${wantedFaults}${preempt ? ", with a preempt channel" : ""}`;
+    Deno.test(`A link that is lost twice only pauses, and nothing is lost (${how})`, async () => {
+      await using postcopy = await Postcopy.begin({ wantedFaults }, {
+        "postcopy-preempt": preempt,
+      });
+      const { source, incoming, to } = postcopy;
+      await source.begin(postcopy.uri, 10);
+      if (preempt) await source.openPreempt(postcopy.uri);
+      await source.give();
+      for (const times of [1, 2]) {
+        await source.said.wait(() => source.requested.length >= 40 * times, { what: "requests" });
+        source.answers = false;
+        const before = source.requested.length;
+        await source.said.wait(() => source.requested.length > before, { what: "a request" });
+        const outstanding = source.requested.at(-1)!;
+        source.cut();
+        await postcopy.reached("postcopy-paused", times);
+        assert(to.running, "the guest waits, and is not stopped");
+        assert(incoming.info()["error-desc"]);
+
+        const uri = await incoming.recover(ANY_PORT);
+        assertEquals(incoming.status, "postcopy-paused");
+        await source.reconnect(uri);
+        await postcopy.reached("postcopy-recover", times);
+        const from = source.said.entries.length;
+        if (preempt) await source.openPreempt(uri);
+        await source.resume();
+        source.answers = true;
+        // What was asked for is asked for again, and names its block.
+        const again = await source.said.wait(({ type }) => type === "REQ_PAGES", {
+          ...{ what: "the request again", from },
+        });
+        const said = source.said.entries[again]!;
+        assert(said.type === "REQ_PAGES" && said.block === "ram");
+        assertEquals(said.start / 4096, outstanding);
+        await source.sendPages(postcopy.from.ram.blocks[0]!, outstanding, 1);
+      }
+      await until(() => to.counters.pages >= 2 * PAGES);
+      await source.finish();
+      await incoming.completed;
+      const { entries } = postcopy.events;
+      const recovery = ["postcopy-paused", "postcopy-recover", "postcopy-active"];
+      assertEquals(entries.slice(-7), [...recovery, ...recovery, "completed"]);
+      await postcopy.verify();
+    });
+  }
+}
+
+Deno.test("IncomingMigration.pause() and recover() are refused unless their time has come", async () => {
+  await using postcopy = await Postcopy.begin();
+  const { source, incoming } = postcopy;
+  assertThrows(() => incoming.pause(), StateError, "no postcopy");
+  await assertRejects(() => incoming.recover(ANY_PORT), StateError, "no postcopy");
+  await source.begin(postcopy.uri);
+  await source.discard(postcopy.from.ram.blocks[0]!, 0, PAGES);
+  await postcopy.reached("active");
+  assertThrows(() => incoming.pause(), StateError, "this is active");
+  await source.give();
+  await postcopy.reached("RESUME");
+  assertThrows(() => incoming.cancel(), StateError, "Too late");
+  await assertRejects(() => incoming.recover(ANY_PORT), StateError, "this is postcopy-active");
+
+  incoming.pause();
+  await postcopy.reached("postcopy-paused");
+  assertEquals(incoming.info()["error-desc"]?.includes("was paused"), true);
+  assertThrows(() => incoming.pause(), StateError, "this is postcopy-paused");
+  using taken = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const busy = parseUri(`tcp:127.0.0.1:${(taken.addr as Deno.NetAddr).port}`);
+  await assertRejects(() => incoming.recover(busy), TransportError, "in use");
+  // The last address counts.
+  const old = await incoming.recover(ANY_PORT);
+  const uri = await incoming.recover(ANY_PORT);
+  await assertRejects(() => source.reconnect(old), Deno.errors.ConnectionRefused);
+
+  // It breaks again in the middle of the recovery, in different ways.
+  await source.reconnect(uri);
+  source.cut();
+  await postcopy.reached("postcopy-paused", 2);
+  await source.reconnect(await incoming.recover(ANY_PORT));
+  incoming.pause();
+  await postcopy.reached("postcopy-paused", 3);
+  const stranger = await connectTo(formatUri(await incoming.recover(ANY_PORT)));
+  await writeAll(stranger, new TextEncoder().encode("GET / HTTP/1.1\r\n\r\n"));
+  await postcopy.reached("postcopy-paused", 4);
+  stranger.close();
+
+  await source.reconnect(await incoming.recover(ANY_PORT));
+  await source.resume();
+  await source.finish();
+  await incoming.completed;
+  await postcopy.verify();
+});
+
+Deno.test("The loss of the preempt channel alone pauses too", async () => {
+  await using postcopy = await Postcopy.begin({}, { "postcopy-preempt": true });
+  const { source, incoming } = postcopy;
+  await source.begin(postcopy.uri);
+  await source.openPreempt(postcopy.uri);
+  await source.give();
+  await source.said.wait(() => source.requested.length >= 20, { what: "requests" });
+  source.cutPreempt();
+  await postcopy.reached("postcopy-paused");
+  assert(incoming.info()["error-desc"]?.includes("channel preempt"), incoming.info()["error-desc"]);
+  source.cut();
+  const uri = await incoming.recover(ANY_PORT);
+  await source.reconnect(uri);
+  await source.openPreempt(uri);
+  await source.resume();
+  await source.finish();
+  await incoming.completed;
+  await postcopy.verify();
+});
+
+Deno.test("A stream that ends while pages are missing is no success", async () => {
+  await using postcopy = await Postcopy.begin();
+  const { source, incoming } = postcopy;
+  source.answers = false;
+  await source.begin(postcopy.uri, 50);
+  await source.give();
+  await source.end();
+  await postcopy.reached("postcopy-paused");
+  assert(
+    incoming.info()["error-desc"]?.includes(`${PAGES - 50 + 3} pages of RAM missing`),
+    incoming.info()["error-desc"],
+  );
+  source.answers = true;
+  await source.reconnect(await incoming.recover(ANY_PORT));
+  await source.resume();
+  await source.finish();
+  await incoming.completed;
+  await postcopy.verify();
+});
+
+for (const wantedFaults of KINDS) {
+  Deno.test(`A page that comes again is passed over (${wantedFaults})`, async () => {
+    await using postcopy = await Postcopy.begin({ wantedFaults });
+    const { source, incoming, to } = postcopy;
+    const [ram] = postcopy.from.ram.blocks;
+    await source.begin(postcopy.uri);
+    await source.give();
+    await until(() => to.counters.pages >= 2 * PAGES);
+    // By now the guest has written all of them again.
+    await source.sendPages(ram!, 0, PAGES);
+    await source.finish();
+    await incoming.completed;
+    await postcopy.verify();
+  });
+}
+
+Deno.test("Before the guest runs here, a lost link fails the migration", async () => {
+  for (const listens of [false, true]) {
+    await using postcopy = await Postcopy.begin();
+    const { source, incoming, to } = postcopy;
+    await source.begin(postcopy.uri, 30);
+    if (listens) {
+      await source.discard(postcopy.from.ram.blocks[0]!, 30, PAGES - 30);
+      // All of it but RUN has to come, and does not.
+      const elements = source.package(false);
+      const length = new ByteWriter(4).be32(elements.length + 8).take();
+      await source.command(Command.PACKAGED, length);
+      await source.write(elements);
+    }
+    source.cut();
+    await assertRejects(() => incoming.completed, ConnectionLostError);
+    assertEquals([incoming.status, to.running], ["failed", false]);
+    await assertRejects(() => incoming.recover(ANY_PORT), StateError, "this is failed");
+  }
+});
+
+/** What a source does wrong before the guest runs, and what the message says. */
+const WRONG: Readonly<Record<string, (source: ScriptedSource) => Promise<unknown>>> = {
+  "POSTCOPY_ADVISE is not possible": (source) =>
+    source.command(Command.POSTCOPY_ADVISE, source.advice()),
+  "POSTCOPY_RUN is not possible": (source) => source.command(Command.POSTCOPY_RUN),
+  "RECV_BITMAP is not possible": (source) =>
+    source.command(Command.RECV_BITMAP, new ByteWriter().countedString("ram").take()),
+  "is not whole pages of RAM block": (source) =>
+    source.command(
+      Command.POSTCOPY_RAM_DISCARD,
+      new ByteWriter().u8(0).countedString("ram").u8(0).be64(512).be64(4096).take(),
+    ),
+  'RAM block "nope"': (source) =>
+    source.command(
+      Command.POSTCOPY_RAM_DISCARD,
+      new ByteWriter().u8(0).countedString("nope").u8(0).be64(0).be64(4096).take(),
+    ),
+  "A package of 268435457 bytes": (source) =>
+    source.command(Command.PACKAGED, new ByteWriter(4).be32(256 * 1024 ** 2 + 1).take()),
+  "A package inside a package": (source) => {
+    const inner = new ByteWriter();
+    writeCommand(inner, Command.PACKAGED, new ByteWriter(4).be32(1).take());
+    return source.sendPackage(inner.u8(0).take());
+  },
+  "The stream has no state of vCPU 0": (source) => {
+    const elements = new ByteWriter();
+    writeCommand(elements, Command.POSTCOPY_LISTEN);
+    writeCommand(elements, Command.POSTCOPY_RUN);
+    return source.sendPackage(elements.take());
+  },
+};
+
+for (const [message, act] of Object.entries(WRONG)) {
+  Deno.test(`What may not come before the guest runs fails the migration: ${message}`, async () => {
+    await using postcopy = await Postcopy.begin();
+    const { source, incoming, to } = postcopy;
+    await source.begin(postcopy.uri);
+    await act(source);
+    await assertRejects(() => incoming.completed, Error, message);
+    assertEquals([incoming.status, to.running], ["failed", false]);
+    await source.said.wait((said) => said.type === "SHUT" && said.status === 1, { what: "SHUT" });
+  });
+}
+
+Deno.test("What may not come while the guest runs pauses the migration", async () => {
+  await using postcopy = await Postcopy.begin();
+  const { source, incoming, to } = postcopy;
+  source.answers = false;
+  await source.begin(postcopy.uri);
+  await source.give();
+  await postcopy.reached("RESUME");
+  const page = new ByteWriter()
+    .be64(PAGES * 4096 + RamFlag.ZERO).countedString("ram").u8(0).take();
+  const fill = new ByteWriter()
+    .be64(RamFlag.ZERO).countedString("ram").u8(7).take();
+  let times = 0;
+  for (const [bytes, message] of [[page, "outside RAM block"], [fill, "A page of 7s"]] as const) {
+    await source.sendRecords(bytes);
+    await postcopy.reached("postcopy-paused", ++times);
+    assert(incoming.info()["error-desc"]?.includes(message), incoming.info()["error-desc"]);
+    assert(to.running);
+    await source.reconnect(await incoming.recover(ANY_PORT));
+    await source.resume();
+  }
+  source.answers = true;
+  await source.finish();
+  await incoming.completed;
+  await postcopy.verify();
+});
+
+Deno.test("Without the capability a source that wants postcopy is told why not", async () => {
+  await using postcopy = await Postcopy.begin({ ...settings() });
+  await postcopy.source.begin(postcopy.uri);
+  await assertRejects(() => postcopy.incoming.completed, IncompatibleError, "does not expect");
+});
