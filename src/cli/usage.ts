@@ -24,6 +24,7 @@ export const USAGE = `Ferry moves running machines, and speaks QEMU's migration 
 Migration options
   -c, --capability NAME[=on|off]   QMP's capabilities, such as multifd (repeat)
   -p, --parameter NAME=VALUE       QMP's parameters, such as multifd-channels=4 (repeat)
+  --postcopy-after DURATION        with -c postcopy-ram: run there after so long (0: at once), pages follow
   --qmp unix:PATH|tcp:HOST:PORT    serve QMP until \`quit\`; without a URI, wait for its commands
   --json                           stdout is JSON lines: QMP's events, at last the query-migrate object
   --quiet                          no progress and no table
