@@ -87,3 +87,23 @@ Deno.test("A machine without xbzrle says nothing of it", async () => {
   const { source } = await pair.migrate();
   assertEquals(source["xbzrle-cache"], undefined);
 });
+
+Deno.test("xbzrle ends where postcopy begins: every page is right", async () => {
+  await using pair = await Pair.create({ blocks: { ram: 2048 }, vcpus: ["beat,rate=40M"] });
+  const both = settings({ xbzrle: true, "postcopy-ram": true }, { "max-bandwidth": 16 * MIB });
+  const incoming = pair.receive(both);
+  let begun = false;
+  const outgoing = pair.send(formatUri(await incoming.listening), {
+    ...both,
+    onEvent: ({ event }) => {
+      const figures = event === "MIGRATION_PASS" && outgoing.info()["xbzrle-cache"];
+      if (!figures || figures.pages < 200 || begun) return;
+      begun = true;
+      outgoing.startPostcopy();
+    },
+  });
+  await Promise.all([outgoing.completed, incoming.completed]);
+  assert(begun);
+  await pair.destination.stop();
+  assertEquals(await verifyRam(pair.destination), undefined);
+});
