@@ -422,7 +422,6 @@ export class OutgoingMigration {
    */
   async #runThere(): Promise<void> {
     const first = this.#context;
-    this.#xbzrle?.end();
     await this.#endChannels();
     await sendSwitch(first);
     this.#move("package-sent");
