@@ -10,8 +10,9 @@ import { RequestQueue } from "../threads/request_queue.ts";
 import { ReturnPath } from "../postcopy/return_path.ts";
 import { OutgoingStream } from "../ram/outgoing_stream.ts";
 import type { RunEncoderOptions } from "../ram/run_encoder.ts";
-import { Progress } from "../threads/job_ring.ts";
+import { type JobRing, Progress } from "../threads/job_ring.ts";
 import type { SpareWorkers } from "../threads/spare_workers.ts";
+import type { ChannelSpec } from "../transport/channel.ts";
 import { connect } from "../transport/connect.ts";
 import type { Endpoint } from "../transport/endpoint.ts";
 import type { TransportOptions } from "../transport/options.ts";
@@ -81,10 +82,11 @@ export class OutgoingLink implements AsyncDisposable {
 
   /** How further connections of it are made. */
   get transport(): TransportOptions {
-    const { transport } = this.options;
+    const { transport, spares } = this.options;
     return {
       ...transport,
       ...this.#tls,
+      ...spares && { spares },
       signal: this.#abort.signal,
       timeoutMs: CONNECT_TIMEOUT_MS,
     };
@@ -128,36 +130,41 @@ export class OutgoingLink implements AsyncDisposable {
     const twoWay = (capabilities["return-path"] || requests !== undefined) &&
       endpoint.direction === "both";
     const halves = twoWay ? endpoint.handOffHalves() : undefined;
-    this.#stream = await OutgoingStream.start({
-      channel: halves?.write ?? endpoint.handOff(),
-      ram,
-      progress,
-      spares,
-      encoder: threads.encoder,
-      postcopy: requests && { requests: requests.layout, sectionId: ramSectionId },
-    });
-    const stream = this.#stream;
+    const ring = OutgoingStream.createRing(progress);
+    const starting = [
+      OutgoingStream.start({
+        channel: halves?.write ?? endpoint.handOff(),
+        ...{ ram, progress, ring, spares },
+        encoder: threads.encoder,
+        postcopy: requests && { requests: requests.layout, sectionId: ramSectionId },
+      }).then((stream) => this.#stream = stream),
+      halves && this.#listen(halves.read, ring, threads.recovering),
+    ];
+    // Both are waited for, so that none is left behind when the other fails.
+    for (const started of await Promise.allSettled(starting)) {
+      if (started.status === "rejected") throw started.reason;
+    }
+    const stream = this.#stream!;
     stream.ended.catch((error) => this.trouble.report(asMigrationError(error)));
     statistics.addChannel(stream.counters);
-    if (halves) {
-      const pages = requests && {
-        ram: ram.layout,
-        requests: requests.layout,
-        ring: stream.ring.layout,
-        recovering: threads.recovering,
-      };
-      const start = { channel: halves.read, pages };
-      const returnPath = await ReturnPath.start(start, this.destination, spares);
-      this.#returnPath = returnPath;
-      statistics.addChannel(returnPath.preemptCounters);
-      if (requests) statistics.addRequests(requests);
-    }
     const watched = [stream, ...threads.others ?? [], ...this.#watchedPreempt()];
     this.#stallWatch = new StallWatch(
       () => watched,
       (error) => this.trouble.report(error),
       this.options.stallTimeout,
     );
+  }
+
+  /** Starts the return path's thread. */
+  async #listen(channel: ChannelSpec, ring: JobRing, recovering: boolean): Promise<void> {
+    const { machine: { ram }, spares, statistics } = this.options;
+    const { requests } = this;
+    const pages = requests &&
+      { ram: ram.layout, requests: requests.layout, ring: ring.layout, recovering };
+    const returnPath = await ReturnPath.start({ channel, pages }, this.destination, spares);
+    this.#returnPath = returnPath;
+    statistics.addChannel(returnPath.preemptCounters);
+    if (requests) statistics.addRequests(requests);
   }
 
   /** Whether the preempt channel is opened while the machine is set up, and not at the switch. */

@@ -34,6 +34,8 @@ export interface OutgoingStreamOptions {
   readonly ram: GuestRam;
   /** Is bumped by the worker after every job. */
   readonly progress: Progress;
+  /** What {@linkcode OutgoingStream.createRing} made, where another thread has to know it beforehand. */
+  readonly ring?: JobRing | undefined;
   readonly encoder: RunEncoderOptions;
   /** Is filled with where in the stream each page's record stands. */
   readonly index?: PageIndexLayout | undefined;
@@ -62,9 +64,14 @@ export class OutgoingStream implements AsyncDisposable, BatchSink {
     this.ended.catch(() => progress.bump());
   }
 
+  /** Makes the ring of a stream that is to be started. @param progress Is bumped after every job. */
+  static createRing(progress: Progress): JobRing {
+    return JobRing.create(RING_SLOTS, progress);
+  }
+
   /** Starts the worker and gives it the connection. */
   static async start(options: OutgoingStreamOptions): Promise<OutgoingStream> {
-    const ring = JobRing.create(RING_SLOTS, options.progress);
+    const ring = options.ring ?? OutgoingStream.createRing(options.progress);
     const counters = new ChannelCounters();
     const worker = await WorkerHandle.start<MainSendStart>({
       name: "main channel",
