@@ -4,6 +4,7 @@
  * @module
  */
 import { type MultifdReceiveStart, receiveLoop } from "../src/multifd/receive_loop.ts";
+import { rehearseReceiving } from "../src/multifd/rehearsal.ts";
 import { serveWorker } from "../src/threads/worker_port.ts";
 import { openChannel } from "../src/transport/open_channel.ts";
 
@@ -23,4 +24,4 @@ serveWorker<MultifdReceiveStart>(async (start, port) => {
   } finally {
     channel.close();
   }
-});
+}, rehearseReceiving);

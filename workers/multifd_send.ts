@@ -4,6 +4,7 @@
  * @module
  */
 import { type MultifdSendStart, SendLoop } from "../src/multifd/send_loop.ts";
+import { rehearseSending } from "../src/multifd/rehearsal.ts";
 import { serveWorker } from "../src/threads/worker_port.ts";
 import { openChannel } from "../src/transport/open_channel.ts";
 
@@ -18,4 +19,4 @@ serveWorker<MultifdSendStart>(async (start, port) => {
   } finally {
     channel.close();
   }
-});
+}, rehearseSending);

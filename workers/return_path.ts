@@ -1,27 +1,49 @@
 /**
- * The thread of a source's return path.
+ * The thread of a source's return path, and of its preempt channel.
  *
  * @module
  */
-import { returnPathLoop, type ReturnPathStart } from "../src/postcopy/return_path_loop.ts";
+import { GuestRam } from "../src/machine/guest_ram.ts";
+import { RequestQueue } from "../src/threads/request_queue.ts";
+import { PreemptChannel } from "../src/postcopy/preempt_channel.ts";
+import type { FromReturnPath, ToReturnPath } from "../src/postcopy/return_path.ts";
+import { ReturnPathLoop, type ReturnPathStart } from "../src/postcopy/return_path_loop.ts";
+import { ChannelCounters } from "../src/threads/channel_counters.ts";
 import { serveWorker } from "../src/threads/worker_port.ts";
 import { openChannel } from "../src/transport/open_channel.ts";
-import type { ReturnPathMessage } from "../src/wire/return_path.ts";
 
-serveWorker<ReturnPathStart, never, ReturnPathMessage>(async (start, port) => {
-  const channel = openChannel(start.channel);
-  port.ready();
-  let stopping = false;
-  const stopped = port.receive().then(() => {
-    stopping = true;
-    channel.close();
-  });
-  try {
-    await returnPathLoop(channel, (message) => port.post(message));
-  } catch (error) {
-    if (!stopping) throw error;
-    await stopped;
-  } finally {
-    channel.close();
-  }
-});
+serveWorker<ReturnPathStart, ToReturnPath, FromReturnPath>(
+  async ({ channel: spec, pages }, port) => {
+    const channel = openChannel(spec);
+    const loop = new ReturnPathLoop(channel, pages, (message) => port.post(message));
+    port.ready();
+    let stopping = false;
+    const obey = async () => {
+      for await (const order of port) {
+        if (order.kind === "preempt") {
+          loop.preempt = new PreemptChannel(
+            openChannel(order.channel),
+            new GuestRam(pages!.ram),
+            new RequestQueue(pages!.requests),
+            new ChannelCounters(order.counters),
+            order.encoder,
+          );
+        } else {
+          await loop.preempt?.sendEnd();
+        }
+        port.post({ type: "DONE" });
+      }
+      stopping = true;
+    };
+    const obeyed = obey();
+    obeyed.catch(() => {});
+    try {
+      await Promise.race([loop.run(), obeyed]);
+    } catch (error) {
+      if (!stopping) throw error;
+    } finally {
+      channel.close();
+      loop.preempt?.close();
+    }
+  },
+);

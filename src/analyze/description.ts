@@ -112,20 +112,31 @@ export function parseDescription(text: Uint8Array, offset: number): Description 
 /** Nesting is looked at before anything that recurses. */
 function checkDepth(text: Uint8Array, offset: number): void {
   let depth = 0;
-  let quoted = false;
   for (let i = 0; i < text.length; i++) {
-    const byte = text[i];
-    if (quoted) {
-      if (byte === 0x5c) i++; // a backslash
-      else if (byte === 0x22) quoted = false;
-    } else if (byte === 0x22) quoted = true;
-    else if (byte === 0x7b || byte === 0x5b) {
+    const byte = text[i]!;
+    if (byte === QUOTE) {
+      i = endOfString(text, i);
+      if (i < 0) return; // that is said better by who parses it
+    } else if (byte === 0x7b || byte === 0x5b) {
       if (++depth > JSON_DEPTH_MAX) {
         throw new StreamFormatError(`The description nests more than ${JSON_DEPTH_MAX} deep`, {
           place: { section: "the description", offset: offset + i },
         });
       }
     } else if (byte === 0x7d || byte === 0x5d) depth--;
+  }
+}
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+
+/** Where the string ends that begins at `start`; -1 if it does not. */
+function endOfString(text: Uint8Array, start: number): number {
+  for (let end = start;;) {
+    end = text.indexOf(QUOTE, end + 1);
+    let escapes = 0;
+    while (end > 0 && text[end - 1 - escapes] === BACKSLASH) escapes++;
+    if (escapes % 2 === 0) return end;
   }
 }
 
@@ -238,8 +249,13 @@ function findIn(
   size: number,
 ): Description | undefined {
   const view = new DataView(window.buffer);
-  for (let i = window.length - FRAME_SIZE; i >= 0; i--) {
-    if (window[i] !== ElementType.VMDESCRIPTION || window[i + 5] !== 0x7b) continue;
+  const last = window.length - FRAME_SIZE;
+  for (
+    let i = window.lastIndexOf(ElementType.VMDESCRIPTION, Math.max(0, last));
+    i >= 0;
+    i = i === 0 ? -1 : window.lastIndexOf(ElementType.VMDESCRIPTION, i - 1)
+  ) {
+    if (i > last || window[i + 5] !== 0x7b) continue;
     const offset = start + i + 5;
     const length = view.getUint32(i + 1);
     if (length > VM_DESCRIPTION_MAX || offset + length > size) continue;

@@ -11,23 +11,21 @@ export type ByteSink = (bytes: Uint8Array) => void;
 
 /** How much is collected before it goes out, in bytes. */
 const BUFFER_SIZE = 256 * 1024;
-/** Three characters a byte, as `"%02x "`. */
-const HEX = (() => {
-  const digits = new TextEncoder().encode("0123456789abcdef");
-  const pairs = new Uint16Array(256);
-  const bytes = new Uint8Array(pairs.buffer);
-  for (let i = 0; i < 256; i++) {
-    bytes[2 * i] = digits[i >> 4]!;
-    bytes[2 * i + 1] = digits[i & 15]!;
-  }
-  return bytes;
-})();
+/** How much text is collected before it is encoded: three bytes are the most that a unit of it takes. */
+const TEXT_SIZE = BUFFER_SIZE / 4;
+/** Bytes up to which hexadecimal digits are text like any other. */
+const SHORT_SIZE = 32;
+const DIGITS = Array.from({ length: 256 }, (_, i) => i.toString(16).padStart(2, "0"));
+/** The same two digits of each byte as ASCII. */
+const DIGIT_CODES = new TextEncoder().encode(DIGITS.join(""));
 
 /** Prints one value, member by member. */
 export class JsonWriter {
   readonly #buffer = new Uint8Array(BUFFER_SIZE);
   readonly #utf8 = new TextEncoder();
   #length = 0;
+  /** What follows the buffer's content and is not encoded yet. */
+  #pending = "";
   #depth = 0;
   /** Whether the list or object that is open has nothing in it yet. */
   #empty = true;
@@ -71,16 +69,23 @@ export class JsonWriter {
 
   /** Writes bytes as hexadecimal text with spaces between them. */
   hex(bytes: Uint8Array): void {
+    if (bytes.length <= SHORT_SIZE) {
+      let text = "";
+      for (const byte of bytes) text += text === "" ? DIGITS[byte] : ` ${DIGITS[byte]}`;
+      this.#text(`"${text}"`);
+      return;
+    }
     this.#text('"');
-    for (let from = 0; from < bytes.length; from += BUFFER_SIZE / 4) {
-      const part = bytes.subarray(from, from + BUFFER_SIZE / 4);
+    this.#encode();
+    for (let from = 0; from < bytes.length; from += TEXT_SIZE) {
+      const part = bytes.subarray(from, from + TEXT_SIZE);
       this.#room(3 * part.length);
       const buffer = this.#buffer;
       let at = this.#length;
       for (let i = 0; i < part.length; i++) {
-        const pair = 2 * part[i]!;
-        buffer[at] = HEX[pair]!;
-        buffer[at + 1] = HEX[pair + 1]!;
+        const digits = 2 * part[i]!;
+        buffer[at] = DIGIT_CODES[digits]!;
+        buffer[at + 1] = DIGIT_CODES[digits + 1]!;
         buffer[at + 2] = 0x20;
         at += 3;
       }
@@ -137,6 +142,7 @@ export class JsonWriter {
   /** Sends what is left of the text. @param last What follows the value. */
   end(last = "\n"): void {
     this.#text(last);
+    this.#encode();
     this.#flush();
   }
 
@@ -145,12 +151,17 @@ export class JsonWriter {
   }
 
   #text(text: string): void {
-    // Three bytes are the most that a unit of text takes.
-    for (let from = 0; from < text.length; from += BUFFER_SIZE / 4) {
-      const part = text.slice(from, from + BUFFER_SIZE / 4);
+    this.#pending += text;
+    if (this.#pending.length >= TEXT_SIZE) this.#encode();
+  }
+
+  #encode(): void {
+    for (let from = 0; from < this.#pending.length; from += TEXT_SIZE) {
+      const part = this.#pending.slice(from, from + TEXT_SIZE);
       this.#room(3 * part.length);
       this.#length += this.#utf8.encodeInto(part, this.#buffer.subarray(this.#length)).written;
     }
+    this.#pending = "";
   }
 
   #room(count: number): void {

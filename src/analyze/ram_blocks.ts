@@ -33,6 +33,7 @@ export function readBlocks(
   const known = walk.blocks.splice(0);
   walk.forgetBlock();
   let start = 0;
+  let firstPage = 0;
   while (start < total) {
     const offset = input.position;
     if (walk.blocks.length === BLOCKS_MAX) refuse(`More than ${BLOCKS_MAX} RAM blocks`, offset);
@@ -53,11 +54,12 @@ export function readBlocks(
     // A list that comes again does not begin the blocks again.
     const block = known.find((each) => each.name === name && each.length === length) ??
       new WalkedBlock({
-        ...{ name, length, start, pageSize: dialect.pageSize, address, hostPageSize },
+        ...{ name, length, firstPage, pageSize: dialect.pageSize, address, hostPageSize },
       });
     walk.blocks.push(block);
     if (dialect.mappedRam) readMappedBlock(input, block, dialect.ignoreShared, sink);
     start += length;
+    firstPage += block.pages;
   }
 }
 

@@ -59,7 +59,8 @@ export class RamWalk {
   /** Page sizes that the source announced for postcopy, as one bit each. */
   advisedPageSizes = 0n;
   #block: WalkedBlock | undefined;
-  #last = Infinity;
+  /** The last page, counted through all blocks. */
+  #last = 0x3fffffff;
   #round: Round = { offset: 0, pages: 0, zeroPages: 0 };
 
   /**
@@ -79,19 +80,22 @@ export class RamWalk {
    */
   load(input: StreamInput): void {
     const { pageSize } = this.dialect;
+    const pageShift = Math.log2(pageSize);
+    // Pages are small integers where offsets in bytes are not, which would cost memory for each record.
+    const pagesAbove = 2 ** (32 - pageShift);
     for (;;) {
       if (input.end - input.at < 8) input.need(8, "a page record");
       const low = input.view.getUint32(input.at + 4);
       const flags = low & (pageSize - 1);
-      const offset = input.view.getUint32(input.at) * 2 ** 32 + (low - flags);
+      const page = input.view.getUint32(input.at) * pagesAbove + (low >>> pageShift);
       const kind = flags & ~RamFlag.CONTINUE;
-      if (kind === RamFlag.PAGE) this.#page(input, flags, offset);
-      else if (kind === RamFlag.ZERO) this.#zero(input, flags, offset);
-      else if (kind === RamFlag.XBZRLE) this.#xbzrle(input, flags, offset);
-      else if (kind === RamFlag.COMPRESS_PAGE) this.#compressed(input, flags, offset);
+      if (kind === RamFlag.PAGE) this.#page(input, flags, page);
+      else if (kind === RamFlag.ZERO) this.#zero(input, flags, page);
+      else if (kind === RamFlag.XBZRLE) this.#xbzrle(input, flags, page);
+      else if (kind === RamFlag.COMPRESS_PAGE) this.#compressed(input, flags, page);
       else if (flags === RamFlag.MEM_SIZE) {
         input.at += 8;
-        readBlocks(input, offset, this, this.sink);
+        readBlocks(input, page * pageSize, this, this.sink);
       } else if (flags === RamFlag.MULTIFD_FLUSH) {
         input.at += 8;
         this.multifdFlushes++;
@@ -102,83 +106,89 @@ export class RamWalk {
     }
   }
 
-  #page(input: StreamInput, flags: number, offset: number): void {
+  #page(input: StreamInput, flags: number, page: number): void {
     const { pageSize } = this.dialect;
-    const block = this.#begin(input, flags, offset);
-    this.#count(input, block, offset, "normal");
-    this.sink?.page(block, offset / pageSize, "normal", input.position, pageSize);
+    const block = this.#begin(input, flags, page);
+    this.#count(input, block, page, "normal");
+    this.sink?.page(block, page, "normal", input.position, pageSize);
     if (input.end - input.at >= pageSize) input.at += pageSize;
     else input.skip(pageSize, "a page");
   }
 
-  #zero(input: StreamInput, flags: number, offset: number): void {
-    const block = this.#begin(input, flags, offset);
-    this.#count(input, block, offset, "zero");
+  #zero(input: StreamInput, flags: number, page: number): void {
+    const block = this.#begin(input, flags, page);
+    this.#count(input, block, page, "zero");
     const fill = input.u8("a zero page");
-    this.sink?.page(block, offset / this.dialect.pageSize, "zero", fill, 0);
+    this.sink?.page(block, page, "zero", fill, 0);
   }
 
-  #xbzrle(input: StreamInput, flags: number, offset: number): void {
+  #xbzrle(input: StreamInput, flags: number, page: number): void {
     const { pageSize } = this.dialect;
-    const block = this.#begin(input, flags, offset);
+    const block = this.#begin(input, flags, page);
     const encoding = input.u8("an XBZRLE record");
     const length = input.be16("an XBZRLE record's length");
     if (encoding !== 1) refuse(`XBZRLE encoding ${encoding}, not 1`, input.position - 3);
     if (length > pageSize) {
       refuse(`XBZRLE record of ${length} bytes for a page of ${pageSize}`, input.position - 2);
     }
-    if (block.timesSent(offset / pageSize) === 0) {
+    if (block.timesSent(page) === 0) {
       refuse(`XBZRLE record for a page that never came before`, input.position - 3);
     }
-    this.#count(input, block, offset, "xbzrle");
-    this.sink?.page(block, offset / pageSize, "xbzrle", input.position, length);
+    this.#count(input, block, page, "xbzrle");
+    this.sink?.page(block, page, "xbzrle", input.position, length);
     input.skip(length, "an XBZRLE record");
   }
 
-  #compressed(input: StreamInput, flags: number, offset: number): void {
+  #compressed(input: StreamInput, flags: number, page: number): void {
     const { pageSize } = this.dialect;
-    const block = this.#begin(input, flags, offset);
+    const block = this.#begin(input, flags, page);
     const length = input.be32("a compressed page's length");
     if (length > 2 * pageSize) {
       refuse(`Compressed page of ${length} bytes, more than twice its size`, input.position - 4);
     }
-    this.#count(input, block, offset, "compressed");
-    this.sink?.page(block, offset / pageSize, "compressed", input.position, length);
+    this.#count(input, block, page, "compressed");
+    this.sink?.page(block, page, "compressed", input.position, length);
     input.skip(length, "a compressed page");
   }
 
   /** Consumes a page record's header and finds its block. */
-  #begin(input: StreamInput, flags: number, offset: number): WalkedBlock {
-    const start = input.position;
+  #begin(input: StreamInput, flags: number, page: number): WalkedBlock {
     input.at += 8;
     let block = this.#block;
-    if (!(flags & RamFlag.CONTINUE)) {
-      const name = input.countedString("a RAM block's name");
-      block = this.blocks.find((each) => each.name === name);
-      if (!block) refuse(`Page of RAM block "${name}", which is not listed`, start);
-      this.#block = block;
-    } else if (!block) refuse("Page record that continues no block", start);
-    if (offset >= block.length) {
+    if (!(flags & RamFlag.CONTINUE)) block = this.#named(input);
+    else if (!block) refuse("Page record that continues no block", input.position - 8);
+    if (page >= block.pages) {
       refuse(
-        `Page at 0x${offset.toString(16)} is outside RAM block "${block.name}" of ` +
-          `0x${block.length.toString(16)} bytes`,
-        start,
+        `Page at 0x${(page * block.pageSize).toString(16)} is outside RAM block ` +
+          `"${block.name}" of 0x${block.length.toString(16)} bytes`,
+        input.position,
       );
     }
     return block;
   }
 
-  #count(input: StreamInput, block: WalkedBlock, offset: number, kind: PageKind): void {
-    block.count(offset / this.dialect.pageSize, kind);
+  #named(input: StreamInput): WalkedBlock {
+    const offset = input.position;
+    const name = input.countedString("a RAM block's name");
+    const block = this.blocks.find((each) => each.name === name);
+    if (!block) refuse(`Page of RAM block "${name}", which is not listed`, offset);
+    this.#block = block;
+    return block;
+  }
+
+  #count(input: StreamInput, block: WalkedBlock, page: number, kind: PageKind): void {
+    block.count(page, kind);
     if (this.postcopy) return;
-    const place = block.start + offset;
-    if (place <= this.#last && this.rounds.length < ROUNDS_MAX) {
-      this.#round = { offset: input.position, pages: 0, zeroPages: 0 };
-      this.rounds.push(this.#round);
-    }
+    const place = block.firstPage + page;
+    if (place <= this.#last && this.rounds.length < ROUNDS_MAX) this.#beginRound(input);
     this.#last = place;
     this.#round.pages++;
     if (kind === "zero") this.#round.zeroPages++;
+  }
+
+  #beginRound(input: StreamInput): void {
+    this.#round = { offset: input.position, pages: 0, zeroPages: 0 };
+    this.rounds.push(this.#round);
   }
 }
 

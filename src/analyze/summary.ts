@@ -5,7 +5,7 @@
  */
 import type { Analysis, WalkedElement } from "./analysis.ts";
 import { BitmapWalk, type WalkedBitmap } from "./live_sections.ts";
-import { layOutTable } from "./text_table.ts";
+import { layOutTable, visible } from "./text_table.ts";
 
 /** A block's pages as numbers. */
 export interface BlockSummary {
@@ -88,7 +88,7 @@ export function summaryText(analysis: Analysis): string {
     "",
     ...elementText(summary),
     ...(summary.odd.length > 0 ? ["", "Odd:", ...summary.odd.map((each) => `  ${each}`)] : []),
-  ].join("\n") + "\n";
+  ].map(visible).join("\n") + "\n";
 }
 
 function headline(summary: Summary): string[] {
@@ -216,8 +216,9 @@ function bytes(size: number): string {
   return `${Number.isInteger(value) ? value : value.toFixed(1)} ${UNITS[unit]}`;
 }
 
+/** With its thousands apart; loading a locale to do so would take most of a short run. */
 function number(value: number): string {
-  return value.toLocaleString("en-US");
+  return String(value).replace(/\B(?=(\d{3})+$)/g, ",");
 }
 
 function count(value: number, what: string): string {

@@ -51,3 +51,32 @@ export function claimPages(
   }
   return runs;
 }
+
+/**
+ * As {@linkcode claimPages}, in whole units: all pages of a unit are claimed by one thread, or none. Every
+ * thread that claims at that time must claim in these units.
+ * @param unit How many pages a unit has; `first` and `count` are multiples of it.
+ */
+export function claimUnits(
+  dirty: PageBitmap,
+  unit: number,
+  first: number,
+  count: number,
+  into: Int32Array,
+): number {
+  if (unit === 1) return claimPages(dirty, first, count, into);
+  let runs = 0;
+  for (let page = first; page < first + count; page += unit) {
+    // Who gets the unit's first page has the others.
+    if (!dirty.delete(page)) continue;
+    for (let other = page + 1; other < page + unit; other++) dirty.delete(other);
+    if (runs > 0 && into[2 * runs - 2]! + into[2 * runs - 1]! === page) {
+      into[2 * runs - 1]! += unit;
+    } else {
+      into[2 * runs] = page;
+      into[2 * runs + 1] = unit;
+      runs++;
+    }
+  }
+  return runs;
+}

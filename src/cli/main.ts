@@ -4,7 +4,6 @@
  * @module
  */
 import { MigrationError, SettingError, UsageError } from "../errors.ts";
-import { parseDemo, parseReceive, parseSend } from "./arguments.ts";
 import { Output } from "./output.ts";
 import { USAGE } from "./usage.ts";
 
@@ -13,9 +12,18 @@ import { USAGE } from "./usage.ts";
  * needs is not loaded for the others.
  */
 const COMMANDS: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = {
-  demo: async (args) => (await import("./demo.ts")).demo(parseDemo(args)),
-  send: async (args) => (await import("./send.ts")).send(parseSend(args)),
-  receive: async (args) => (await import("./receive.ts")).receive(parseReceive(args)),
+  demo: async (args) => {
+    const { parseDemo } = await import("./arguments.ts");
+    return await (await import("./demo.ts")).demo(parseDemo(args));
+  },
+  send: async (args) => {
+    const { parseSend } = await import("./arguments.ts");
+    return await (await import("./send.ts")).send(parseSend(args));
+  },
+  receive: async (args) => {
+    const { parseReceive } = await import("./arguments.ts");
+    return await (await import("./receive.ts")).receive(parseReceive(args));
+  },
   analyze: async (args) => (await import("./analyze.ts")).analyze(args),
   shell: async (args) => (await import("./shell.ts")).shell(args),
 };

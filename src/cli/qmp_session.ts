@@ -7,6 +7,7 @@ import type { MigrationControl } from "../control/migration_control.ts";
 import type { MigrationEvent } from "../control/migration_info.ts";
 import type { Machine } from "../machine/machine.ts";
 import { type QmpServer, serveQmp } from "../qmp/server.ts";
+import type { MachineDirtying } from "../control/machine_dirtying.ts";
 import type { QmpTarget } from "../qmp/target.ts";
 import { formatUri } from "../transport/uri.ts";
 import { followIncoming, followOutgoing } from "./follow.ts";
@@ -17,6 +18,8 @@ export interface QmpSessionOptions {
   readonly control: MigrationControl;
   /** The machine, as soon as there is one. */
   readonly machine: () => Machine | undefined;
+  /** How fast its RAM is written, of a machine that is there from the start. */
+  readonly dirtying?: MachineDirtying | undefined;
   readonly output: Output;
 }
 
@@ -38,12 +41,13 @@ export class QmpSession implements AsyncDisposable {
    */
   static async start(at: string, options: QmpSessionOptions): Promise<QmpSession> {
     const session = new QmpSession(options);
-    const { machine } = options;
+    const { machine, dirtying } = options;
     const target: QmpTarget = {
       control: options.control,
       get machine() {
         return machine();
       },
+      ...dirtying && { dirtyRate: dirtying.rate, dirtyLimit: dirtying.limiter },
       quit: (status) => session.#quit.resolve(status),
     };
     session.#server = await serveQmp(target, at);

@@ -11,21 +11,28 @@ import {
   StreamFormatError,
 } from "../errors.ts";
 import type { ReturnPathListener } from "../postcopy/return_path.ts";
-import type { ReturnPathMessage } from "../wire/return_path.ts";
+import { RESUME_ACK_VALUE, type ReturnPathMessage } from "../wire/return_path.ts";
 import type { Trouble } from "./trouble.ts";
+
+/** A destination that says more than this before anybody asks it is not heard. */
+const WORDS_MAX = 256;
 
 /** How long the last word may come after the news that the main channel broke, in milliseconds. */
 const LAST_WORD_MS = 5_000;
 
+/** How long a round waits for the destination's agreement before the next one, in milliseconds. */
+const ACKNOWLEDGEMENT_MS = 100;
+
 /** The listener of one migration's return path. */
 export class DestinationWord implements ReturnPathListener {
   readonly #verdict = Promise.withResolvers<void>();
-  readonly #pongs = new Map<number, PromiseWithResolvers<void>>();
+  /** What was said, and what is waited for. */
+  readonly #words = new Map<string, PromiseWithResolvers<void>>();
 
   /**
    * Begins to listen.
    * @param trouble Is told what ends the migration before the handover.
-   * @param handedOver Whether the machine has been handed over.
+   * @param handedOver Whether all has been sent, and the machine is the destination's if it says so.
    */
   constructor(private readonly trouble: Trouble, private readonly handedOver: () => boolean) {
     this.#verdict.promise.catch(() => {});
@@ -33,7 +40,31 @@ export class DestinationWord implements ReturnPathListener {
 
   /** Waits for the answer to a PING. @param value What the PING carried. */
   async pong(value: number): Promise<void> {
-    await this.trouble.guard(this.#pong(value).promise);
+    await this.trouble.guard(this.#word(`PONG ${value}`).promise);
+  }
+
+  /** Waits until the destination has said what of a block it has received. */
+  async received(block: string): Promise<void> {
+    await this.trouble.guard(this.#word(`RECV_BITMAP ${block}`).promise);
+  }
+
+  /** Waits until the destination goes on after a pause. */
+  async resumed(): Promise<void> {
+    await this.trouble.guard(this.#word("RESUME_ACK").promise);
+  }
+
+  /**
+   * Whether the destination agrees to the switchover (SWITCHOVER_ACK); waits a little for its word.
+   */
+  async acknowledgesSwitchover(): Promise<boolean> {
+    const { promise: time, resolve } = Promise.withResolvers<false>();
+    const timer = setTimeout(() => resolve(false), ACKNOWLEDGEMENT_MS);
+    try {
+      const said = this.#word("SWITCHOVER_ACK").promise.then(() => true);
+      return await this.trouble.guard(Promise.race([said, time]));
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /**
@@ -61,11 +92,18 @@ export class DestinationWord implements ReturnPathListener {
   message(message: ReturnPathMessage): void {
     switch (message.type) {
       case "PONG":
-        return this.#pong(message.value).resolve();
+        return this.#heard(`PONG ${message.value}`);
+      case "RECV_BITMAP":
+        return this.#heard(`RECV_BITMAP ${message.block}`);
+      case "RESUME_ACK":
+        if (message.value === RESUME_ACK_VALUE) return this.#heard("RESUME_ACK");
+        return this.closed(
+          new PeerFailedError(`The destination does not go on (${message.value})`),
+        );
       case "SHUT":
         return this.#shut(message.status);
       case "SWITCHOVER_ACK":
-        return;
+        return this.#word("SWITCHOVER_ACK").resolve();
       default:
         return this.closed(
           new StreamFormatError(`The destination sent ${message.type} outside of postcopy`),
@@ -87,9 +125,13 @@ export class DestinationWord implements ReturnPathListener {
     this.closed(new PeerFailedError(what, { advice: "The destination's own messages say why." }));
   }
 
-  #pong(value: number): PromiseWithResolvers<void> {
-    let pong = this.#pongs.get(value);
-    if (!pong) this.#pongs.set(value, pong = Promise.withResolvers());
-    return pong;
+  #heard(word: string): void {
+    if (this.#words.has(word) || this.#words.size < WORDS_MAX) this.#word(word).resolve();
+  }
+
+  #word(word: string): PromiseWithResolvers<void> {
+    let known = this.#words.get(word);
+    if (!known) this.#words.set(word, known = Promise.withResolvers());
+    return known;
   }
 }

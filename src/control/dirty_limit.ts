@@ -27,11 +27,12 @@ export interface LimitedVcpu {
   throttle(percent: number): void;
 }
 
-/** One vCPU's limit, as QMP's `query-vcpu-dirty-limit` lists it; MB a second. */
+/** One vCPU's limit; MB a second. */
 export interface DirtyLimitInfo {
-  readonly "cpu-index": number;
-  readonly "limit-rate": number;
-  readonly "current-rate": number;
+  readonly vcpu: number;
+  readonly limit: number;
+  /** What it wrote lately. */
+  readonly current: number;
 }
 
 interface State {
@@ -48,7 +49,6 @@ interface State {
 /** The limits of one machine's vCPUs. Somebody who reads the dirty log must feed {@linkcode observe}. */
 export class VcpuDirtyLimit {
   readonly #states: State[];
-  readonly #listeners: ((active: boolean) => void)[] = [];
   /** How long is looked before a share is changed, in milliseconds (`x-vcpu-dirty-limit-period`). */
   period = 1000;
   #seen = { dirtied: 0, milliseconds: 0 };
@@ -64,11 +64,6 @@ export class VcpuDirtyLimit {
   /** Whether any vCPU has a limit. */
   get active(): boolean {
     return this.#states.some(({ limit }) => limit !== undefined);
-  }
-
-  /** Adds a listener that is told when {@linkcode active} changes. */
-  onActive(listener: (active: boolean) => void): void {
-    this.#listeners.push(listener);
   }
 
   /**
@@ -101,10 +96,8 @@ export class VcpuDirtyLimit {
 
   /** The limits there are (QMP's `query-vcpu-dirty-limit`). */
   query(): DirtyLimitInfo[] {
-    return this.#states.flatMap(({ limit, rate }, index) =>
-      limit === undefined
-        ? []
-        : [{ "cpu-index": index, "limit-rate": limit, "current-rate": Math.round(rate) }]
+    return this.#states.flatMap(({ limit, rate }, vcpu) =>
+      limit === undefined ? [] : [{ vcpu, limit, current: rate }]
     );
   }
 
@@ -173,11 +166,8 @@ export class VcpuDirtyLimit {
         `There is no vCPU ${index}: this machine has ${this.#states.length} of them, from 0 on`,
       );
     }
-    const before = this.active;
     this.#states.forEach((state, i) => {
       if (index === undefined || i === index) change(state);
     });
-    if (this.active === before) return;
-    for (const listener of this.#listeners) listener(!before);
   }
 }

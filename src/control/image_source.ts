@@ -4,6 +4,7 @@
  * @module
  */
 import type { MachineImage } from "../image/machine_image.ts";
+import type { PageFile } from "../ram/page_index.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
 import type { RamBlockEntry } from "../ram/block_list.ts";
 import type { ByteWriter } from "../wire/byte_writer.ts";
@@ -14,6 +15,7 @@ import type { OutgoingMachine } from "./outgoing_machine.ts";
 export class ImageSource implements OutgoingMachine {
   readonly configuration: Configuration;
   readonly ram: GuestRam;
+  readonly pages?: PageFile;
   readonly blocks: readonly RamBlockEntry[];
   readonly ramSectionId: number;
   readonly sendsSwitchoverStart: boolean;
@@ -24,6 +26,7 @@ export class ImageSource implements OutgoingMachine {
   constructor(private readonly image: MachineImage) {
     this.configuration = image.configuration;
     this.ram = image.ram;
+    if (image.pages) this.pages = image.pages;
     this.blocks = image.blocks;
     this.ramSectionId = image.ramSectionId;
     this.sendsSwitchoverStart = image.hasSwitchoverStart;

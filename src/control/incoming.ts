@@ -39,6 +39,7 @@ import type { Configuration } from "../wire/configuration.ts";
 import type { ReturnPathMessage } from "../wire/return_path.ts";
 import type { FullSectionHeader } from "../wire/section.ts";
 import { readVmDescription } from "../wire/vm_description.ts";
+import { requireSameCapabilities } from "./agreement.ts";
 import type { Capabilities } from "./capabilities.ts";
 import { channelInfos } from "./channel_info.ts";
 import { acceptChannels } from "./incoming_channels.ts";
@@ -66,6 +67,8 @@ const FAREWELL_TIMEOUT_MS = 2000;
 const DESCRIPTION_TIMEOUT_MS = 30_000;
 /** How long a source may take from its connection to its list of RAM blocks, in milliseconds. */
 const BEGINNING_TIMEOUT_MS = 30_000;
+/** How long the other channels may take once one is there, if each has a handshake, in milliseconds. */
+const TLS_CHANNELS_TIMEOUT_MS = 30_000;
 
 /** What a migration is told. */
 export interface IncomingOptions {
@@ -241,16 +244,19 @@ export class IncomingMigration implements LoadTarget {
     return await listen(uri, {
       ...this.options.transport,
       ...await tlsTransport("destination", this.options),
+      spares: this.#spares,
       signal,
     });
   }
 
   async #accept(): Promise<void> {
     const { capabilities, parameters, transport, channelsTimeout, stallTimeout } = this.options;
+    const timeoutMs = channelsTimeout ??
+      (parameters["tls-creds"] === "" ? undefined : TLS_CHANNELS_TIMEOUT_MS);
     const { main: endpoint, multifd: channels } = await acceptChannels(this.#listener!, {
       multifd: capabilities.multifd ? parameters["multifd-channels"] : 0,
       ...this.target.uuid && { uuid: this.target.uuid },
-      ...channelsTimeout !== undefined && { timeoutMs: channelsTimeout },
+      ...timeoutMs !== undefined && { timeoutMs },
       signal: this.#abort.signal,
     });
     this.#endpoint = endpoint;
@@ -397,6 +403,7 @@ export class IncomingMigration implements LoadTarget {
   // ── LoadTarget ────────────────────────────────────────────────────────────────────────────────
 
   configuration(configuration: Configuration): void {
+    requireSameCapabilities(configuration, this.options.capabilities);
     this.target.configuration(configuration);
     this.#configuration = configuration;
   }
@@ -415,6 +422,10 @@ export class IncomingMigration implements LoadTarget {
     switch (command) {
       case Command.OPEN_RETURN_PATH:
         this.#openReturnPath();
+        // No device here has anything to say about the time of the switchover.
+        if (this.options.capabilities["switchover-ack"]) {
+          await this.#reply({ type: "SWITCHOVER_ACK" });
+        }
         return "continue";
       case Command.PING:
         if (!this.#returnPathOpen) throw new StreamFormatError("PING without a return path");

@@ -29,7 +29,7 @@ export interface PostcopyGuest {
 /** The destination's machine. */
 export interface IncomingTarget {
   /** The machine's UUID, 16 bytes; without one, a source may have any. */
-  readonly uuid?: Uint8Array;
+  readonly uuid?: Uint8Array | undefined;
   /**
    * The stream's first element.
    * @throws {IncompatibleError} If it is of another machine.

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { chooseDirtyLog, type DirtyLogChoice } from "../dirty/choose.ts";
+import type { DirtyLogChoice } from "../dirty/choose.ts";
 import type { DirtyLogKind } from "../dirty/dirty_log.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
 import type { Machine } from "../machine/machine.ts";
@@ -15,32 +15,36 @@ import type { Configuration } from "../wire/configuration.ts";
 import { ElementType, writeFullSectionHeader, writeSectionFooter } from "../wire/section.ts";
 import { type MachineSections, machineSections } from "./machine_sections.ts";
 import { VcpuDirtyLimit } from "./dirty_limit.ts";
+import type { DirtyLogTurns } from "./dirty_log_turns.ts";
+import { MachineLog } from "./machine_log.ts";
 import type { OutgoingMachine } from "./outgoing_machine.ts";
 
 /** Makes a machine an {@linkcode OutgoingMachine}. */
 export class MachineSource implements OutgoingMachine {
   readonly configuration: Configuration;
+  readonly uuid?: Uint8Array<ArrayBuffer>;
   readonly ram: GuestRam;
   readonly blocks: readonly RamBlockEntry[];
   readonly sendsSwitchoverStart: boolean = true;
   readonly dirtyLimit: VcpuDirtyLimit;
   readonly #sections: MachineSections;
-  #log: DirtyLogChoice | undefined;
+  #log: MachineLog | undefined;
   /** What the machine was doing before it was stopped here. */
   #before: RunState;
 
   /**
    * @param machine What is moved.
    * @param wantedLog The maker of the dirty log, when the user insists on one.
-   * @param dirtyLimit The limits of the machine's vCPUs, if somebody has set some.
+   * @param others Who else reads the machine's dirty log: the turns, and the limits of its vCPUs.
    */
   constructor(
     private readonly machine: Machine,
     private readonly wantedLog?: DirtyLogKind,
-    dirtyLimit?: VcpuDirtyLimit,
+    private readonly others: { turns?: DirtyLogTurns; dirtyLimit?: VcpuDirtyLimit } = {},
   ) {
-    this.dirtyLimit = dirtyLimit ?? new VcpuDirtyLimit(machine.vcpus);
+    this.dirtyLimit = others.dirtyLimit ?? new VcpuDirtyLimit(machine.vcpus);
     this.configuration = { machine: machine.name };
+    if (machine.uuid) this.uuid = machine.uuid;
     this.ram = machine.ram;
     this.blocks = machine.ram.blocks.map(({ name, length }) => ({ name, length }));
     this.#before = machine.runState;
@@ -64,22 +68,17 @@ export class MachineSource implements OutgoingMachine {
   }
 
   async startDirtyLog(): Promise<DirtyLogChoice> {
-    const choice = chooseDirtyLog(this.ram, {
-      barrierCapable: this.machine.vcpus.every(({ guest }) =>
-        guest.kind === "beat" || guest.kind === "stress" || guest.options.marks === "on"
-      ),
-      wanted: this.wantedLog,
-    });
-    if (choice.log.kind === "barrier") await this.machine.setChecks({ marks: true });
-    await choice.log.start();
-    return this.#log = choice;
+    const log = new MachineLog(this.machine, this.wantedLog);
+    await this.others.turns?.beginMigration();
+    this.#log = log;
+    await log.start();
+    return log.choice;
   }
 
   async stopDirtyLog(): Promise<void> {
-    if (!this.#log) return;
-    await this.#log.log.stop();
-    if (this.#log.log.kind === "barrier") await this.machine.setChecks({ marks: false });
+    await this.#log?.stop();
     this.#log = undefined;
+    this.others.turns?.endMigration();
   }
 
   throttle(percent: number): void {

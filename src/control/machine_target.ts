@@ -11,6 +11,7 @@ import { targetPageSize } from "../machine/page.ts";
 import type { RamBlockEntry } from "../ram/block_list.ts";
 import type { SectionLoader } from "../savevm/load.ts";
 import type { Configuration } from "../wire/configuration.ts";
+import { requireSameUuid } from "./agreement.ts";
 import { ProvidedRam } from "./provided_ram.ts";
 import type { FullSectionHeader } from "../wire/section.ts";
 import type { IncomingTarget, PostcopyGuest } from "./incoming_target.ts";
@@ -21,10 +22,11 @@ export type MachineOrFactory =
   | Machine
   | ((configuration: Configuration, blocks: readonly RamBlockEntry[]) => Promise<Machine>);
 
+/** What channels of multifd say of a machine that has no UUID. */
+const NO_UUID = new Uint8Array(16);
+
 /** Makes a machine an {@linkcode IncomingTarget}. */
 export class MachineTarget implements IncomingTarget {
-  /** Machines that run here have no UUID of their own. */
-  readonly uuid = new Uint8Array(16);
   #configuration: Configuration | undefined;
   #machine: Machine | undefined;
   #sections: MachineSections | undefined;
@@ -35,6 +37,11 @@ export class MachineTarget implements IncomingTarget {
   /** @param source The machine that is to run. */
   constructor(private readonly source: MachineOrFactory) {
     if (typeof source !== "function") this.#machine = source;
+  }
+
+  /** Of a machine that has none, all zeros; of one that is made for what comes, what comes. */
+  get uuid(): Uint8Array | undefined {
+    return this.#machine && (this.#machine.uuid ?? NO_UUID);
   }
 
   /** The machine. @throws {StateError} If there is none yet. */
@@ -124,12 +131,14 @@ export class MachineTarget implements IncomingTarget {
   }
 }
 
-function checkMachine({ name, ram }: Machine, { machine, targetPageBits }: Configuration): void {
+function checkMachine({ name, ram, uuid }: Machine, configuration: Configuration): void {
+  const { machine, targetPageBits } = configuration;
   if (name !== machine) {
     throw new IncompatibleError(`The stream is of a machine "${machine}", this one is "${name}"`, {
       advice: "Give both machines the same name.",
     });
   }
+  requireSameUuid(configuration, uuid);
   const pageSize = targetPageSize(targetPageBits);
   if (ram.pageSize !== pageSize) {
     throw new IncompatibleError(`Pages of ${pageSize} bytes there and of ${ram.pageSize} here`);

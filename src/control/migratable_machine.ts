@@ -8,7 +8,7 @@ import { StateError } from "../errors.ts";
 import { Machine, type MachineOptions, type MachineParts } from "../machine/machine.ts";
 import type { TransportOptions } from "../transport/options.ts";
 import { type MigrationUri, parseUri } from "../transport/uri.ts";
-import { MachineSource } from "./machine_source.ts";
+import { MachineDirtying } from "./machine_dirtying.ts";
 import { MachineTarget } from "./machine_target.ts";
 import { type MigrateOptions, MigrationControl } from "./migration_control.ts";
 import type { MigrationEvent, MigrationInfo } from "./migration_info.ts";
@@ -20,7 +20,7 @@ export interface MigratableMachineOptions extends MachineOptions {
   /** The maker of the dirty log. @default {the best that host and guest allow} */
   readonly dirtyLog?: DirtyLogKind;
   /** How sockets are opened. */
-  readonly transport?: Pick<TransportOptions, "handOff" | "vsock">;
+  readonly transport?: Pick<TransportOptions, "handOff" | "vsock" | "onRefused">;
 }
 
 /** How one migration is made. */
@@ -55,10 +55,14 @@ export class MigratableMachine extends Machine {
   readonly control: MigrationControl;
 
   /** @param parts What the machine consists of. @param options How it migrates. */
+  /** How fast its RAM is written, and limits to that. */
+  readonly dirtying: MachineDirtying;
+
   protected constructor(parts: MachineParts, options: MigratableMachineOptions) {
     super(parts);
+    this.dirtying = new MachineDirtying(this, options.dirtyLog);
     this.control = new MigrationControl({
-      source: () => new MachineSource(this, options.dirtyLog),
+      source: () => this.dirtying.source(),
       target: () => new MachineTarget(this),
       ...options.transport && { transport: options.transport },
     });
@@ -73,6 +77,12 @@ export class MigratableMachine extends Machine {
    */
   static override async create(options: MigratableMachineOptions): Promise<MigratableMachine> {
     return new MigratableMachine(await this.prepare(options), options);
+  }
+
+  /** As any machine ends, and with it what watches its RAM. */
+  override async [Symbol.asyncDispose](): Promise<void> {
+    await this.dirtying[Symbol.asyncDispose]();
+    await super[Symbol.asyncDispose]();
   }
 
   /**

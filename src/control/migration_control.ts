@@ -35,7 +35,7 @@ export interface MigrationControlOptions {
   /** Gives the place for a machine that arrives; without it none can. Asked anew for each migration. */
   readonly target?: () => IncomingTarget;
   /** How sockets are opened. */
-  readonly transport?: Pick<TransportOptions, "handOff" | "vsock">;
+  readonly transport?: Pick<TransportOptions, "handOff" | "vsock" | "onRefused">;
   /** Threads in reserve; they stay the caller's. */
   readonly spares?: SpareWorkers;
 }
@@ -58,11 +58,13 @@ export class MigrationControl {
   #parameters: Parameters = defaultParameters();
   #outgoing: OutgoingMigration | undefined;
   #incoming: IncomingMigration | undefined;
-  /** Where the arriving migration can be connected to, while it waits. */
+  /** Where the arriving migration listened last. */
   #listeningAt: MigrationUri | undefined;
   /** What is not over yet: migrations, and the question for what is to be migrated. */
   readonly #underWay = new Set<Promise<unknown>>();
   #listeners: ((event: MigrationEvent) => void)[] = [];
+  /** Why the machine must stay, in the order in which that was said. */
+  readonly #blockers = new Set<{ readonly reason: string }>();
 
   /** @param options What there is to migrate. */
   constructor(private readonly options: MigrationControlOptions) {}
@@ -127,9 +129,36 @@ export class MigrationControl {
     return () => this.#listeners = this.#listeners.filter((each) => each !== listener);
   }
 
+  /**
+   * Keeps the machine here: no migration can begin until this is taken back.
+   * @param reason Why, for who wants to migrate it.
+   * @returns Takes it back.
+   * @throws {StateError} While a migration runs, which this cannot stop.
+   */
+  addBlocker(reason: string): () => void {
+    if (this.#underWay.size > 0) {
+      throw new StateError(
+        `A migration is in progress, so it is too late for a blocker: ${reason}`,
+      );
+    }
+    const blocker = { reason };
+    this.#blockers.add(blocker);
+    return () => void this.#blockers.delete(blocker);
+  }
+
+  /** Why the machine must stay. */
+  get blockedReasons(): string[] {
+    return [...this.#blockers].map(({ reason }) => reason);
+  }
+
   /** The object that `query-migrate` returns: the arriving side's first, over it the leaving side's. */
   info(): MigrationInfo {
-    return { ...this.#incoming?.info(), ...this.#socketAddress(), ...this.#outgoing?.info() };
+    return {
+      ...this.#incoming?.info(),
+      ...this.#socketAddress(),
+      ...this.#outgoing?.info(),
+      ...(this.#blockers.size > 0 && { "blocked-reasons": this.blockedReasons }),
+    };
   }
 
   /**
@@ -137,7 +166,7 @@ export class MigrationControl {
    * @param to Where to.
    * @param options Settings for this migration only.
    * @returns When it has begun; what becomes of it is said by its `completed`.
-   * @throws {StateError} If there is nothing to move, or a migration runs; with `resume`, if none is paused.
+   * @throws {StateError} If there is nothing to move, or it is blocked, or a migration runs; with `resume`, if none is paused.
    * @throws {UsageError | SettingError} If the address or a setting is not understood.
    */
   async migrate(
@@ -151,6 +180,8 @@ export class MigrationControl {
     if (settings.capabilities.multifd) requireMultiChannel(uri);
     const { source, transport, spares } = this.options;
     if (!source) throw new StateError("There is no machine here to migrate");
+    const [reason] = this.blockedReasons;
+    if (reason !== undefined) throw new StateError(reason);
     const machine = await this.#follow(Promise.try(source));
     const [blocker] = machine.blockers;
     if (blocker !== undefined) throw new StateError(`The machine cannot be moved: ${blocker}`);
@@ -218,7 +249,7 @@ export class MigrationControl {
     if (!this.#outgoing || !isRunning(this.#outgoing.status)) {
       throw new StateError("Start the migration before switching to postcopy");
     }
-    throw new StateError("This migration cannot switch to postcopy");
+    this.#outgoing.startPostcopy();
   }
 
   /**
@@ -226,13 +257,15 @@ export class MigrationControl {
    * @throws {StateError} Unless one is in postcopy.
    */
   pause(): void {
-    const migration = this.#inStatus("postcopy-active", "postcopy-recover");
+    const migration = [this.#outgoing, this.#incoming].find((each) =>
+      each?.status === "postcopy-active" || each?.status === "postcopy-recover"
+    );
     if (!migration) {
       throw new StateError(
         "migrate-pause is currently only supported during postcopy-active or postcopy-recover state",
       );
     }
-    if (migration instanceof IncomingMigration) migration.pause();
+    migration.pause();
   }
 
   /**
@@ -247,19 +280,16 @@ export class MigrationControl {
     if (this.#incoming?.status !== "postcopy-paused") {
       throw new StateError("Migrate recover can only be run when postcopy is paused");
     }
-    return await this.#incoming.recover(uri);
+    return this.#listeningAt = await this.#incoming.recover(uri);
   }
 
-  #resume(_uri: MigrationUri): OutgoingMigration {
+  #resume(uri: MigrationUri): OutgoingMigration {
     const outgoing = this.#outgoing;
     if (outgoing?.status !== "postcopy-paused") {
       throw new StateError("Cannot resume if there is no paused migration");
     }
+    outgoing.resume(uri);
     return outgoing;
-  }
-
-  #inStatus(...wanted: MigrationStatus[]): OutgoingMigration | IncomingMigration | undefined {
-    return [this.#outgoing, this.#incoming].find((each) => each && wanted.includes(each.status));
   }
 
   /**
@@ -272,11 +302,11 @@ export class MigrationControl {
     running.yank();
   }
 
+  /** Like QEMU's, it is there until the migration has ended. */
   #socketAddress(): { "socket-address"?: SocketAddress[] } {
     const uri = this.#listeningAt;
-    if (this.#incoming?.status !== "setup" || !uri || uri.kind === "exec" || uri.kind === "file") {
-      return {};
-    }
+    if (!uri || !this.#incoming || !isRunning(this.#incoming.status)) return {};
+    if (uri.kind === "exec" || uri.kind === "file") return {};
     const address = formatSocketAddress(uri);
     if (address.type !== "inet") return { "socket-address": [address] };
     // It was looked up, so it is of one family.

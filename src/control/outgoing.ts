@@ -5,6 +5,10 @@
  * ```text
  * none → setup → active ⇄ rounds → [pre-switchover] → device ─┬─ handover ─→ completed
  *                   any failure or cancel: the guest runs on ─┘   after it: never again here
+ *
+ * with postcopy:          device → postcopy-device → postcopy-active ─→ completed
+ *   failure: the guest runs on ────┘                      ⇅  ⇅ any failure, again and again
+ *                                     postcopy-paused ⇄ postcopy-recover(-setup)
  * ```
  *
  * @module
@@ -16,17 +20,14 @@ import {
   HandoverUnknownError,
   type MigrationError,
   PeerFailedError,
+  SettingError,
   StateError,
 } from "../errors.ts";
 import type { DirtyLogChoice } from "../dirty/choose.ts";
 import { HashLog } from "../dirty/hash_log.ts";
-import { ReturnPath } from "../postcopy/return_path.ts";
-import { OutgoingStream } from "../ram/outgoing_stream.ts";
+import { writeAdvise } from "../postcopy/source_commands.ts";
 import { RamSaver } from "../ram/save.ts";
-import { Progress } from "../threads/job_ring.ts";
 import type { SpareWorkers } from "../threads/spare_workers.ts";
-import { connect } from "../transport/connect.ts";
-import type { Endpoint } from "../transport/endpoint.ts";
 import type { TransportOptions } from "../transport/options.ts";
 import type { MigrationUri } from "../transport/uri.ts";
 import { Command, writeCommand, writePing } from "../wire/command.ts";
@@ -34,8 +35,8 @@ import { writeConfiguration } from "../wire/configuration.ts";
 import { ElementType } from "../wire/section.ts";
 import { writeStreamHeader } from "../wire/stream_header.ts";
 import { writeVmDescription } from "../wire/vm_description.ts";
+import { sentConfiguration } from "./agreement.ts";
 import type { Capabilities } from "./capabilities.ts";
-import { DestinationWord } from "./destination_word.ts";
 import { expectedDowntimeMs, type RoundFacts, shouldSwitchOver } from "./convergence.ts";
 import type { MigrationEvent, MigrationInfo } from "./migration_info.ts";
 import {
@@ -45,18 +46,24 @@ import {
   type OutgoingEvent,
 } from "./migration_status.ts";
 import { OutgoingChannels } from "./outgoing_channels.ts";
+import { OutgoingLink } from "./outgoing_link.ts";
 import type { OutgoingMachine } from "./outgoing_machine.ts";
+import {
+  ANSWER_TIMEOUT_MS,
+  type PostcopyContext,
+  recover,
+  requireAllPages,
+  sendEnd,
+  sendRemaining,
+  sendSwitch,
+  settlePreempt,
+  whenItRuns,
+} from "./outgoing_postcopy.ts";
 import { OutgoingStatistics } from "./outgoing_statistics.ts";
 import { OutgoingThrottle } from "./outgoing_throttle.ts";
 import { OutgoingXbzrle } from "./outgoing_xbzrle.ts";
 import type { Parameters } from "./parameters.ts";
 import { RateLimit } from "./rate_limit.ts";
-import { StallWatch } from "./stall_watch.ts";
-import { tlsTransport } from "./tls_options.ts";
-import { Trouble } from "./trouble.ts";
-
-/** How long a connection may take to come about, in milliseconds. */
-const CONNECT_TIMEOUT_MS = 30_000;
 
 /** Numbers in PING, which PONG repeats. */
 const Ping = {
@@ -81,30 +88,35 @@ export interface OutgoingOptions {
    * @default {10000}
    */
   readonly stallTimeout?: number;
+  /**
+   * How long a destination may take to load its devices in postcopy, and to answer while a broken
+   * migration is mended; in milliseconds.
+   * @default {30000}
+   */
+  readonly answerTimeout?: number;
 }
 
 /** One migration from here to somewhere else. */
 export class OutgoingMigration {
-  /** Resolves with the final figures; rejects with what ended the migration. */
+  /**
+   * Resolves with the final figures; rejects with what ended the migration. While it is `postcopy-paused` it
+   * has not ended.
+   */
   readonly completed: Promise<MigrationInfo>;
-  readonly #trouble = new Trouble();
-  readonly #abort = new AbortController();
   readonly #statistics: OutgoingStatistics;
-  readonly #progress = new Progress();
-  readonly #destination = new DestinationWord(this.#trouble, () => this.#handedOver);
   readonly #throttle: OutgoingThrottle;
   readonly #xbzrle: OutgoingXbzrle | undefined;
   #parameters: Parameters;
   #status: MigrationStatus = "none";
-  #endpoint: Endpoint | undefined;
-  #stream: OutgoingStream | undefined;
+  #link: OutgoingLink;
   #multifd: OutgoingChannels | undefined;
-  #stallWatch: StallWatch | undefined;
-  #returnPath: ReturnPath | undefined;
   #saver: RamSaver | undefined;
   #log: DirtyLogChoice | undefined;
   #goOn: PromiseWithResolvers<void> | undefined;
+  #resuming: PromiseWithResolvers<MigrationUri> | undefined;
+  #postcopyWanted = false;
   #stopped = false;
+  /** All has been sent: it is the destination's to say what became of it. */
   #handedOver = false;
   #failure: MigrationError | undefined;
 
@@ -123,10 +135,7 @@ export class OutgoingMigration {
     if (options.capabilities.xbzrle) {
       this.#xbzrle = new OutgoingXbzrle(options.parameters, machine.ram.pageSize);
     }
-    this.#trouble.onFailure(() => {
-      this.#abort.abort();
-      this.#progress.bump();
-    });
+    this.#link = this.#newLink(options.uri);
     this.#move("start");
     this.completed = this.#run();
     this.completed.catch(() => {});
@@ -140,12 +149,13 @@ export class OutgoingMigration {
   /** The object that `query-migrate` returns. */
   info(): MigrationInfo {
     const failure = this.#failure;
+    const tellsFailure = this.#status === "failed" || this.#status === "postcopy-paused";
     return {
       ...this.#statistics.info(this.#status, this.#saver?.remaining ?? 0),
       ...this.#throttle.info(),
       ...(this.#xbzrle && { "xbzrle-cache": this.#xbzrle.info() }),
       ...(this.#log && { "dirty-log": this.#log.description }),
-      ...(failure && this.#status === "failed" && { "error-desc": failure.message }),
+      ...(failure && tellsFailure && { "error-desc": failure.message }),
     };
   }
 
@@ -167,12 +177,12 @@ export class OutgoingMigration {
       throw new StateError(`A migration that is ${this.#status} cannot be cancelled`);
     }
     this.#move("cancel");
-    this.#trouble.report(new CancelledError("The migration was cancelled"));
+    this.#link.trouble.report(new CancelledError("The migration was cancelled"));
   }
 
   /** Breaks its connections, as a network would. */
   yank(): void {
-    this.#trouble.report(new ConnectionLostError("The connection was broken by yank"));
+    this.#link.trouble.report(new ConnectionLostError("The connection was broken by yank"));
   }
 
   /**
@@ -184,17 +194,66 @@ export class OutgoingMigration {
     this.#goOn.resolve();
   }
 
+  /**
+   * Lets the machine run at the destination as soon as can be; the pages that it lacks follow. If all of
+   * them get there before, this changes nothing.
+   * @throws {StateError} Unless the capability `postcopy-ram` was on when the migration began.
+   */
+  startPostcopy(): void {
+    if (!this.#hasPostcopy) {
+      throw new StateError("The migration was begun without the capability postcopy-ram", {
+        advice: "Turn it on at both sides before the migration.",
+      });
+    }
+    this.#postcopyWanted = true;
+  }
+
+  /**
+   * Breaks the connection of a migration whose guest runs at the destination (QMP `migrate-pause`).
+   * @throws {StateError} If the guest does not run there.
+   */
+  pause(): void {
+    if (!nextStatus(OUTGOING, this.#status, "channel-lost")) {
+      throw new StateError(`A migration that is ${this.#status} cannot be paused`, {
+        advice: "Only one in postcopy can be.",
+      });
+    }
+    this.#link.trouble.report(new ConnectionLostError("The migration was paused"));
+  }
+
+  /**
+   * Goes on with a migration that is `postcopy-paused` over a new connection (QMP `migrate` with `resume`).
+   * If that fails, it is paused as before.
+   * @param uri Where the destination waits.
+   * @throws {StateError} If it is not paused, or what it has sent is not kept.
+   */
+  resume(uri: MigrationUri): void {
+    if (!this.#resuming) {
+      throw new StateError(`A migration that is ${this.#status} cannot be resumed`, {
+        advice: "Only one that is postcopy-paused can be.",
+      });
+    }
+    if (this.options.capabilities["release-ram"]) {
+      throw new StateError("With the capability release-ram, what was sent is gone: no resuming");
+    }
+    this.#move("resume");
+    this.#resuming.resolve(uri);
+    this.#resuming = undefined;
+  }
+
+  get #hasPostcopy(): boolean {
+    return this.options.capabilities["postcopy-ram"];
+  }
+
   async #run(): Promise<MigrationInfo> {
-    const phases = [
-      this.#connect,
-      this.#setUp,
-      this.#iterate,
-      this.#switchOver,
-      this.#handOver,
-      this.#finish,
-    ];
     try {
-      for (const phase of phases) await phase.call(this);
+      await this.#connect();
+      await this.#setUp();
+      const end = await this.#iterate();
+      await this.#stop();
+      if (end === "postcopy") await this.#runThere();
+      else await this.#handOver();
+      await this.#finish();
     } catch (thrown) {
       await this.#fail(asMigrationError(thrown));
     } finally {
@@ -203,87 +262,80 @@ export class OutgoingMigration {
     return this.info();
   }
 
+  #newLink(uri: MigrationUri): OutgoingLink {
+    const { capabilities, transport, spares, stallTimeout } = this.options;
+    return new OutgoingLink({
+      ...{ uri, capabilities, transport, spares, stallTimeout },
+      ...{ machine: this.machine, statistics: this.#statistics, parameters: this.#parameters },
+      allSent: () => this.#handedOver,
+    });
+  }
+
   async #connect(): Promise<void> {
-    const { blockers } = this.machine;
+    const { blockers, pages, ram, ramSectionId } = this.machine;
     if (blockers.length > 0) throw new StateError(`The machine cannot be moved: ${blockers[0]}`);
     const { uri, capabilities, spares } = this.options;
-    const transport = {
-      ...this.options.transport,
-      ...await tlsTransport("source", { parameters: this.#parameters, capabilities }),
-      signal: this.#abort.signal,
-      timeoutMs: CONNECT_TIMEOUT_MS,
-    };
-    this.#endpoint = await connect(uri, transport);
-    this.#watchCommand(this.#endpoint);
+    if (pages && capabilities.multifd) {
+      throw new SettingError("The channels of multifd cannot send pages that are not in memory", {
+        advice: "Load the image, or turn the capability multifd off.",
+      });
+    }
+    const link = this.#link;
+    await link.connect();
     if (capabilities.multifd) {
       const { machine } = this;
-      const channels = { uri, machine, parameters: this.#parameters, transport };
+      const channels = { uri, machine, parameters: this.#parameters, transport: link.transport };
       this.#multifd = await OutgoingChannels.connect(channels);
     }
     this.#log = await this.machine.startDirtyLog();
     this.machine.markAllDirty();
+    if (this.#hasPostcopy) requireAllPages(this.machine);
 
     const digests = this.#log?.log instanceof HashLog && { digests: this.#log.log.digests };
     const sender = this.#multifd?.start({
-      progress: this.#progress,
+      progress: link.progress,
       spares,
       ...digests,
-      onFailure: (error) => this.#trouble.report(error),
+      onFailure: (error) => link.trouble.report(error),
     });
-    const twoWay = capabilities["return-path"] && this.#endpoint.direction === "both";
-    const halves = twoWay ? this.#endpoint.handOffHalves() : undefined;
-    const starting = [
-      OutgoingStream.start({
-        channel: halves?.write ?? this.#endpoint.handOff(),
-        ram: this.machine.ram,
-        progress: this.#progress,
-        spares,
-        encoder: {
-          detectZero: this.#parameters["zero-page-detection"] !== "none",
-          ...(this.#multifd && { onlyZero: true }),
-          ...(this.#xbzrle && { xbzrle: this.#xbzrle.buffer }),
-          ...digests,
-        },
-      }).then((stream) => this.#stream = stream),
-      halves &&
-      ReturnPath.start(halves.read, this.#destination, spares).then((returnPath) =>
-        this.#returnPath = returnPath
-      ),
-    ];
-    // Both are waited for, so that none is left behind when the other fails.
-    for (const started of await Promise.allSettled(starting)) {
-      if (started.status === "rejected") throw started.reason;
-    }
-    const stream = this.#stream!;
-    stream.ended.catch((error) => this.#trouble.report(asMigrationError(error)));
-    this.#statistics.addChannel(stream.counters);
+    await link.start({
+      encoder: {
+        ...{ detectZero: this.#detectsZero, pages, ...digests },
+        ...(this.#multifd && { onlyZero: true }),
+        ...(this.#xbzrle && { xbzrle: this.#xbzrle.buffer }),
+      },
+      recovering: false,
+      others: sender ? [sender] : [],
+    });
+    if (link.hasEarlyPreempt) await link.openPreempt();
     this.#statistics.addMultifd(sender?.counters ?? []);
-    const { ram, ramSectionId } = this.machine;
+    const { stream } = link;
     this.#saver = this.#multifd?.saver(stream) ?? new RamSaver(ram, stream, stream, ramSectionId);
-    this.#stallWatch = new StallWatch(
-      () => [stream, ...sender ? [sender] : []],
-      (error) => this.#trouble.report(error),
-      this.options.stallTimeout,
-    );
+  }
+
+  get #detectsZero(): boolean {
+    return this.#parameters["zero-page-detection"] !== "none";
   }
 
   async #setUp(): Promise<void> {
-    const { writer } = this.#stream!;
+    const { stream: { writer }, returnPath, trouble } = this.#link;
     writeStreamHeader(writer);
-    writeConfiguration(writer, this.machine.configuration);
-    if (this.#returnPath) {
+    writeConfiguration(writer, sentConfiguration(this.machine, this.options.capabilities));
+    if (returnPath) {
       writeCommand(writer, Command.OPEN_RETURN_PATH);
       writePing(writer, Ping.OPENED);
     }
+    if (this.#hasPostcopy) writeAdvise(writer, this.machine.ram);
     this.#synced(0);
-    await this.#saver!.sendStart(this.machine.blocks, this.#trouble.check);
+    await this.#saver!.sendStart(this.machine.blocks, trouble.check);
     this.#statistics.setupDone();
     this.#move("setup-done");
   }
 
-  /** Round after round while the guest runs, until what is left fits the downtime. */
-  async #iterate(): Promise<void> {
+  /** Round after round while the guest runs, until what is left fits the downtime, or it is to run there. */
+  async #iterate(): Promise<"precopy" | "postcopy"> {
     const saver = this.#saver!;
+    const { check } = this.#link.trouble;
     const limit = new RateLimit(performance.now());
     const allowance = () =>
       limit.allowance(
@@ -292,13 +344,13 @@ export class OutgoingMigration {
         this.#statistics.transferred,
       );
     let remainingBefore: number | undefined;
-    for (;;) {
-      const end = await saver.sendPart({ allowance, check: this.#trouble.check });
+    while (!this.#postcopyWanted) {
+      const end = await saver.sendPart({ allowance, check });
       this.#statistics.measure();
-      if (end === "limit") await this.#sleep(limit.untilNextSlice(performance.now()));
+      if (end === "limit") await this.#link.sleep(limit.untilNextSlice(performance.now()));
       if (this.#throttle.wantsSync) await this.#sync();
       if (end !== "round") continue;
-      await saver.drained(this.#trouble.check);
+      await saver.drained(check);
       this.#statistics.measure(true);
       await this.#sync();
       const facts: RoundFacts = {
@@ -309,13 +361,22 @@ export class OutgoingMigration {
         downtimeLimitMs: this.#parameters["downtime-limit"],
       };
       this.#statistics.expectedDowntime = expectedDowntimeMs(facts);
-      if (shouldSwitchOver(facts)) return;
+      if (shouldSwitchOver(facts) && await this.#maySwitchOver()) return "precopy";
       remainingBefore = facts.remaining;
     }
+    await settlePreempt(this.#context, Ping.OPENED);
+    await saver.drained(check);
+    return "postcopy";
   }
 
-  /** The guest stops; the rest of RAM and the devices follow. */
-  async #switchOver(): Promise<void> {
+  /** With `switchover-ack` the destination must have agreed, unless there is no guest to stop. */
+  async #maySwitchOver(): Promise<boolean> {
+    if (!this.options.capabilities["switchover-ack"] || !this.machine.running) return true;
+    return await this.#link.destination.acknowledgesSwitchover();
+  }
+
+  /** The guest stops, and what it has written is known. */
+  async #stop(): Promise<void> {
     const wasRunning = this.machine.running;
     this.#statistics.guestStops();
     this.#stopped = true;
@@ -324,15 +385,11 @@ export class OutgoingMigration {
     if (this.options.capabilities["pause-before-switchover"]) {
       this.#move("pause-before-switchover");
       this.#goOn = Promise.withResolvers();
-      await this.#trouble.guard(this.#goOn.promise);
+      await this.#link.trouble.guard(this.#goOn.promise);
       this.#goOn = undefined;
     }
     this.#move("switchover");
     await this.#sync();
-    const { writer } = this.#stream!;
-    if (this.machine.sendsSwitchoverStart) writeCommand(writer, Command.SWITCHOVER_START);
-    await this.#saver!.sendEnd(this.#trouble.check);
-    await this.#multifd?.end(this.#trouble.check);
   }
 
   /**
@@ -342,30 +399,131 @@ export class OutgoingMigration {
    * path the destination has confirmed that it has loaded all.
    */
   async #handOver(): Promise<void> {
-    const stream = this.#stream!;
-    const { check } = this.#trouble;
+    const { stream, returnPath, destination, trouble } = this.#link;
+    const { check } = trouble;
+    if (this.machine.sendsSwitchoverStart) writeCommand(stream.writer, Command.SWITCHOVER_START);
+    await this.#saver!.sendEnd(check);
+    await this.#multifd?.end(check);
     const description = this.machine.saveDevices(stream.writer);
-    if (this.#returnPath) {
+    if (returnPath) {
       writePing(stream.writer, Ping.LOADED);
       await stream.flush(check);
-      await this.#destination.pong(Ping.LOADED);
+      await destination.pong(Ping.LOADED);
     }
     await stream.written(check);
-    if (this.#multifd) await this.#trouble.guard(this.#multifd.ended());
+    if (this.#multifd) await trouble.guard(this.#multifd.ended());
     check();
     // Nothing is awaited from here to the byte: either it goes out, or this side still has the machine.
     this.#handedOver = true;
     stream.writer.u8(ElementType.EOF);
     writeVmDescription(stream.writer, description);
     const ended = stream.end(check);
-    if (this.#returnPath) return await this.#destination.verdict(ended);
-    await ended;
-    await this.#endpoint!.finish();
+    if (returnPath) await destination.verdict(ended);
+    else {
+      await ended;
+      await this.#link.finish();
+    }
+    this.#statistics.guestRuns();
   }
+
+  // ── postcopy ──────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * The handover by postcopy. The package has the command that makes the destination run, behind a PING: with
+   * its PONG the machine is the destination's, and from then on this side only waits, however often the
+   * connection breaks. Until then a failure gives the machine back to this side, as since QEMU 10.2.
+   */
+  async #runThere(): Promise<void> {
+    const first = this.#context;
+    await this.#endChannels();
+    await sendSwitch(first);
+    this.#move("package-sent");
+    const runs = whenItRuns(first).then(() => {
+      first.link.trouble.check();
+      this.#statistics.guestRuns();
+      this.#move("destination-runs");
+      if (this.options.capabilities["release-ram"] && !this.machine.pages) {
+        first.link.requests!.release();
+      }
+    });
+    runs.catch(() => {});
+    for (;;) {
+      try {
+        await sendRemaining(this.#context);
+        if (this.#status === "postcopy-device") await runs;
+        return await this.#sendLast();
+      } catch (thrown) {
+        if (this.#status === "postcopy-device") throw thrown;
+        await this.#pause(asMigrationError(thrown));
+      }
+      while (!await this.#recover());
+    }
+  }
+
+  /** Multifd channels have done their part: what is left goes over the main channel. */
+  async #endChannels(): Promise<void> {
+    if (!this.#multifd) return;
+    const { check } = this.#link.trouble;
+    await this.#saver!.sendSync(check);
+    await this.#multifd.end(check);
+    await this.#link.trouble.guard(this.#multifd.ended());
+  }
+
+  async #sendLast(): Promise<void> {
+    const { link } = this.#context;
+    // First, because with the other end the destination may close both.
+    await link.endPreempt();
+    this.#handedOver = true;
+    const sent = sendEnd(this.#context);
+    sent.catch(() => {});
+    await link.trouble.guard(link.destination.verdict(sent));
+  }
+
+  /** The guest runs there and waits for pages: nothing is lost, but the connection. */
+  async #pause(error: MigrationError): Promise<void> {
+    const reason = this.#link.trouble.error ?? error;
+    this.#failure = reason.at({ side: "source", phase: this.#status });
+    this.#link.trouble.report(reason);
+    await this.#link[Symbol.asyncDispose]();
+    this.#handedOver = false;
+    this.#resuming = Promise.withResolvers();
+    this.#move(this.#status === "postcopy-active" ? "channel-lost" : "resume-failed");
+  }
+
+  /** Waits for somebody to say where to go on, and tries. @returns Whether it goes on. */
+  async #recover(): Promise<boolean> {
+    const uri = await this.#resuming!.promise;
+    this.#link = this.#newLink(uri);
+    try {
+      await this.#link.connect();
+      this.#move("resume-connected");
+      const { pages } = this.machine;
+      const encoder = { detectZero: this.#detectsZero, pages };
+      await this.#link.start({ encoder, recovering: true });
+      if (this.#link.hasEarlyPreempt) await this.#link.openPreempt();
+      await recover(this.#context);
+      this.#move("resume-acknowledged");
+      return true;
+    } catch (thrown) {
+      await this.#pause(asMigrationError(thrown));
+      return false;
+    }
+  }
+
+  get #context(): PostcopyContext {
+    return {
+      machine: this.machine,
+      link: this.#link,
+      statistics: this.#statistics,
+      parameters: () => this.#parameters,
+      answerTimeout: this.options.answerTimeout ?? ANSWER_TIMEOUT_MS,
+    };
+  }
+
+  // ── the end ───────────────────────────────────────────────────────────────────────────────────
 
   /** From here on nothing can fail: the machine is the destination's, whatever happens on this side. */
   async #finish(): Promise<void> {
-    this.#statistics.guestRuns();
     await this.machine.handedOver().catch(() => {});
     this.#statistics.ended();
     this.#move("done");
@@ -373,9 +531,10 @@ export class OutgoingMigration {
 
   /** The one place for failures: says what is lost, and that is nothing before the handover. */
   async #fail(error: MigrationError): Promise<never> {
-    const reason = this.#handedOver ? error : this.#trouble.error ?? error;
+    const { trouble } = this.#link;
+    const reason = this.#handedOver ? error : trouble.error ?? error;
     reason.at({ side: "source", phase: this.#status });
-    this.#trouble.report(reason);
+    trouble.report(reason);
     const mayRunThere = this.#handedOver && !(reason instanceof PeerFailedError) &&
       this.options.uri.kind !== "file";
     if (this.#stopped && !mayRunThere) await this.#runOn().catch((also) => reason.cause ??= also);
@@ -393,25 +552,11 @@ export class OutgoingMigration {
 
   async #cleanUp(): Promise<void> {
     this.#throttle.end();
-    this.#stallWatch?.[Symbol.dispose]();
     await Promise.allSettled([
       this.#multifd?.[Symbol.asyncDispose](),
-      this.#stream?.[Symbol.asyncDispose](),
-      this.#returnPath?.[Symbol.asyncDispose](),
+      this.#link[Symbol.asyncDispose](),
       this.machine.stopDirtyLog(),
     ]);
-    await this.#endpoint?.close();
-  }
-
-  /** A command takes less than a pipe holds without anybody noticing that it has ended. */
-  #watchCommand(endpoint: Endpoint): void {
-    endpoint.ended?.then((failure) => {
-      this.#trouble.report(
-        new ConnectionLostError(
-          `${endpoint.peer} ended before it had the whole stream: ${failure ?? "exit status 0"}`,
-        ),
-      );
-    });
   }
 
   async #sync(): Promise<void> {
@@ -427,16 +572,6 @@ export class OutgoingMigration {
     this.#emit({ event: "MIGRATION_PASS", data: { pass: this.#statistics.syncs } });
   }
 
-  async #sleep(milliseconds: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, milliseconds);
-    try {
-      await this.#trouble.guard(promise);
-    } finally {
-      clearTimeout(timer);
-    }
-  }
-
   #move(event: OutgoingEvent): void {
     const next = nextStatus(OUTGOING, this.#status, event);
     if (!next) throw new StateError(`A migration that is ${this.#status} cannot ${event}`);
@@ -448,7 +583,7 @@ export class OutgoingMigration {
     try {
       this.options.onEvent?.(event);
     } catch (error) {
-      this.#trouble.report(asMigrationError(error));
+      this.#link.trouble.report(asMigrationError(error));
     }
   }
 }

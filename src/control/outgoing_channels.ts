@@ -67,7 +67,7 @@ export class OutgoingChannels implements AsyncDisposable {
     const { tls } = options.transport;
     const transport = { ...options.transport, ...tls && { tls: { ...tls, farewell: true } } };
     requireMultiChannel(uri);
-    const uuid = machine.configuration.uuid ?? NO_UUID;
+    const uuid = machine.uuid ?? machine.configuration.uuid ?? NO_UUID;
     const connecting = Array.from(
       { length: parameters["multifd-channels"] },
       async (_, channel) => {

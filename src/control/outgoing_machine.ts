@@ -4,6 +4,7 @@
  * @module
  */
 import type { DirtyLogChoice } from "../dirty/choose.ts";
+import type { PageFile } from "../ram/page_index.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
 import type { RamBlockEntry } from "../ram/block_list.ts";
 import type { ByteWriter } from "../wire/byte_writer.ts";
@@ -13,7 +14,11 @@ import type { VcpuDirtyLimit } from "./dirty_limit.ts";
 /** The source's machine. */
 export interface OutgoingMachine {
   readonly configuration: Configuration;
+  /** Which machine it is, 16 bytes; for `validate-uuid` and the channels of multifd. */
+  readonly uuid?: Uint8Array<ArrayBuffer>;
   readonly ram: GuestRam;
+  /** Where pages are read from, if `ram` has none of them. */
+  readonly pages?: PageFile;
   /** The list of blocks as the stream announces it. */
   readonly blocks: readonly RamBlockEntry[];
   /** How the stream's elements refer to the `ram` section. */

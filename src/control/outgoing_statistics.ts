@@ -19,6 +19,7 @@ type Phase = "precopy" | "downtime" | "postcopy";
 export class OutgoingStatistics {
   readonly #start = performance.now();
   readonly #channels: ChannelCounters[] = [];
+  readonly #requests: { readonly count: number }[] = [];
   #multifd: readonly NamedCounters[] = [];
   readonly #bytes: Record<Phase, number> = { precopy: 0, downtime: 0, postcopy: 0 };
   #phase: Phase = "precopy";
@@ -42,6 +43,11 @@ export class OutgoingStatistics {
   /** Adds a channel's counters. */
   addChannel(counters: ChannelCounters): void {
     this.#channels.push(counters);
+  }
+
+  /** Adds what counts the pages that a destination asks for. */
+  addRequests(requests: { readonly count: number }): void {
+    this.#requests.push(requests);
   }
 
   /** Adds the multifd channels' counters. */
@@ -169,7 +175,7 @@ export class OutgoingStatistics {
       "dirty-pages-rate": over ? 0 : Math.round(this.#dirtyPagesRate),
       mbps: this.#mbps,
       "dirty-sync-count": this.#sync.count,
-      "postcopy-requests": 0,
+      "postcopy-requests": this.#requests.reduce((sum, { count }) => sum + count, 0),
       "page-size": pageSize,
       "multifd-bytes": this.#multifd.reduce((sum, { counters }) => sum + counters.get("bytes"), 0),
       "pages-per-second": Math.round(this.#pagesPerSecond),

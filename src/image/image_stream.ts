@@ -1,6 +1,6 @@
 /**
  * Writes a machine image as the stream that a stock QEMU would have written to a file (wire-format §1.5):
- * every page once, then the sections as they came.
+ * every page once, then the sections as they came. Behind it comes an index (`index_trailer.ts`).
  *
  * @module
  */
@@ -9,12 +9,18 @@ import { OutgoingStream } from "../ram/outgoing_stream.ts";
 import { RamSaver } from "../ram/save.ts";
 import { Progress } from "../threads/job_ring.ts";
 import type { FileSpec } from "../transport/channel.ts";
+import { FileChannel } from "../transport/file_channel.ts";
 import { Command, writeCommand } from "../wire/command.ts";
 import { writeConfiguration } from "../wire/configuration.ts";
-import { ElementType } from "../wire/section.ts";
+import { ElementType, SECTION_FOOTER_SIZE } from "../wire/section.ts";
 import { writeStreamHeader } from "../wire/stream_header.ts";
 import { writeVmDescription } from "../wire/vm_description.ts";
+import { writeIndexTrailer } from "./index_trailer.ts";
 import type { MachineImage } from "./machine_image.ts";
+import { PageIndex } from "../ram/page_index.ts";
+
+/** The record that ends a section of RAM, and its footer, in bytes. */
+const SECTION_END_SIZE = 8 + SECTION_FOOTER_SIZE;
 
 /**
  * Writes the whole stream; when it resolves, the file is on the device.
@@ -23,11 +29,13 @@ import type { MachineImage } from "./machine_image.ts";
  * @throws {TransportError} If the file cannot be written.
  */
 export async function writeImageStream(image: MachineImage, file: FileSpec): Promise<void> {
+  const index = PageIndex.create(image.ram.blocks.map(({ pageCount }) => pageCount));
   const stream = await OutgoingStream.start({
     channel: file,
     ram: image.ram,
     progress: new Progress(),
-    encoder: { detectZero: true },
+    encoder: { detectZero: true, pages: image.pages },
+    index: index.layout,
   });
   let failure: MigrationError | undefined;
   stream.ended.catch((error) => failure = asMigrationError(error));
@@ -43,10 +51,18 @@ export async function writeImageStream(image: MachineImage, file: FileSpec): Pro
     await saver.sendStart(image.blocks, check);
     if (image.hasSwitchoverStart) writeCommand(writer, Command.SWITCHOVER_START);
     await saver.sendEnd(check);
+    await stream.drained(check);
+    const recordsEnd = stream.counters.get("bytes") - SECTION_END_SIZE;
     const description = image.writeSections(writer);
     writer.u8(ElementType.EOF);
     writeVmDescription(writer, description);
     await stream.end(check);
+    const channel = new FileChannel(file);
+    try {
+      await writeIndexTrailer(channel, stream.counters.get("bytes"), index, recordsEnd);
+    } finally {
+      channel.close();
+    }
   } finally {
     await stream[Symbol.asyncDispose]();
   }

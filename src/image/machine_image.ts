@@ -7,6 +7,7 @@
 import { markUntouched } from "../dirty/untouched.ts";
 import { IncompatibleError, StreamFormatError } from "../errors.ts";
 import { GuestRam } from "../machine/guest_ram.ts";
+import { type PageFile, PageIndex } from "../ram/page_index.ts";
 import { targetPageSize } from "../machine/page.ts";
 import type { RamBlockEntry } from "../ram/block_list.ts";
 import { describedSizes } from "../savevm/vm_description_sizes.ts";
@@ -42,12 +43,14 @@ export class MachineImage {
    * @param blocks The blocks as the stream announced them.
    * @param ramSectionId The id of the stream's `ram` section.
    * @param ram The blocks' content; `received` says which pages the stream had.
+   * @param pages Where the pages are, if they are not in `ram`.
    */
   private constructor(
     readonly configuration: Configuration,
     readonly blocks: readonly RamBlockEntry[],
     readonly ramSectionId: number,
     readonly ram: GuestRam,
+    readonly pages?: PageFile,
   ) {}
 
   /**
@@ -67,6 +70,25 @@ export class MachineImage {
       const total = blocks.reduce((sum, block) => sum + block.length, 0);
       throw new IncompatibleError(`There is no room for ${total} bytes of RAM`, { cause });
     }
+  }
+
+  /**
+   * Makes an image whose pages are read from a file when they are needed.
+   * @param pages Where they are.
+   */
+  static ofFile(
+    configuration: Configuration,
+    blocks: readonly RamBlockEntry[],
+    ramSectionId: number,
+    pages: PageFile,
+  ): MachineImage {
+    const pageSize = targetPageSize(configuration.targetPageBits);
+    const ram = GuestRam.create(blocks, { pageSize, bitmapsOnly: true });
+    const index = new PageIndex(pages.index);
+    for (const { received, pageCount, index: block } of ram.blocks) {
+      for (let page = 0; page < pageCount; page++) if (index.has(block, page)) received.add(page);
+    }
+    return new MachineImage(configuration, blocks, ramSectionId, ram, pages);
   }
 
   /**
@@ -90,12 +112,17 @@ export class MachineImage {
     this.sections.splice(0, Infinity, ...recut);
   }
 
+  /** Whether every page is there. */
+  get hasAllPages(): boolean {
+    return this.ram.blocks.every(({ received, pageCount }) => received.count() === pageCount);
+  }
+
   /**
    * Sets the dirty bits of the pages that the stream had. What was not received stays unsent: QEMU leaves
    * pages out that the destination has by itself.
    */
   markDirty(): void {
-    markUntouched(this.ram);
+    if (!this.pages) markUntouched(this.ram);
     for (const block of this.ram.blocks) block.dirty.merge(block.received);
   }
 

@@ -25,8 +25,23 @@
   ;; at `from`. In steps of 16 bytes: up to 15 are written behind it, and read behind the page.
   (func $write_runs (param $same i32) (param $from i32) (param $other i32)
     (local $to i32) (local $end i32)
+    ;; There may be another run after the one that was too much.
+    (if (i32.eq (local.tee $to (global.get $out)) (i32.const -1)) (then (return)))
+    ;; Most runs are short: both lengths in one store, the bytes in another.
+    (if (i32.and
+          (i32.lt_u (local.get $same) (i32.const 0x80))
+          (i32.and
+            (i32.le_u (local.get $other) (i32.const 16))
+            (i32.le_u
+              (local.tee $end (i32.add (local.get $to) (i32.add (local.get $other) (i32.const 2))))
+              (global.get $limit))))
+      (then
+        (i32.store16 $io (local.get $to)
+          (i32.or (local.get $same) (i32.shl (local.get $other) (i32.const 8))))
+        (v128.store $io offset=2 (local.get $to) (v128.load $cache (local.get $from)))
+        (global.set $out (local.get $end))
+        (return)))
     (block $too_long
-      (br_if $too_long (i32.eq (global.get $out) (i32.const -1)))
       (br_if $too_long
         (i32.gt_u (i32.or (local.get $same) (local.get $other)) (i32.const 0x3fff)))
       (br_if $too_long (i32.gt_u (i32.add (global.get $out) (i32.const 2)) (global.get $limit)))
@@ -125,7 +140,13 @@
             (i32.sub (i32.add (local.get $offset) (local.get $position)) (local.get $start)))
           (local.set $before (i32.add (local.get $offset) (local.get $position)))
           (local.set $differs (i32.const 0))
-          (br $runs)))
+          (br_if $runs (i32.ne (global.get $out) (i32.const -1)))
+          ;; It is too much: the rest of the page goes into the cache as it is.
+          (memory.copy $cache $ram
+            (i32.add (local.get $cached) (i32.const 64))
+            (i32.add (local.get $at) (i32.const 64))
+            (i32.sub (i32.sub (local.get $size) (local.get $offset)) (i32.const 64)))
+          (return (i32.const -1))))
       (local.set $at (i32.add (local.get $at) (i32.const 64)))
       (local.set $cached (i32.add (local.get $cached) (i32.const 64)))
       (br_if $blocks

@@ -46,6 +46,8 @@ export interface GuestRamOptions {
    * @default {false}
    */
   readonly packed?: boolean;
+  /** Make the blocks' bitmaps only: their pages are elsewhere. @default {false} */
+  readonly bitmapsOnly?: boolean;
 }
 
 /** The RAM of one machine, as any thread sees it. */
@@ -81,7 +83,7 @@ export class GuestRam {
     // Before the segments: a length that nobody has would be a million memories.
     if (tablesBytes > MEMORY_MAX) throw new RangeError("RAM has too many pages for its bitmaps");
     const tables = new WebAssembly.Memory(memorySize(tablesBytes));
-    const segments = options.packed ? packedSegments(specs) : specs.map(ownSegments);
+    const segments = segmentsOf(specs, options);
     let at = 0;
     const blocks = specs.map((spec, index): RamBlockLayout => {
       const pageCount = pagesOf(spec.length, pageSize);
@@ -102,7 +104,9 @@ export class GuestRam {
     const ram = new GuestRam({ pageSize, tables, blocks });
     for (const block of ram.blocks) {
       // A memory made here is zeros until somebody writes; what its owner did with another is not known.
-      if (!specs[block.index]!.memory) block.untouched.fill(0, block.pageCount, true);
+      if (!specs[block.index]!.memory && !options.bitmapsOnly) {
+        block.untouched.fill(0, block.pageCount, true);
+      }
     }
     return ram;
   }
@@ -151,6 +155,11 @@ function bitmapsBytes(spec: RamBlockSpec, pageSize: number): number {
 function memorySize(bytes: number): WebAssembly.MemoryDescriptor {
   const pages = Math.max(1, Math.ceil(bytes / WASM_PAGE));
   return { initial: pages, maximum: pages, shared: true };
+}
+
+function segmentsOf(specs: readonly RamBlockSpec[], options: GuestRamOptions): RamSegment[][] {
+  if (options.bitmapsOnly) return specs.map(() => []);
+  return options.packed ? packedSegments(specs) : specs.map(ownSegments);
 }
 
 function ownSegments(spec: RamBlockSpec): RamSegment[] {

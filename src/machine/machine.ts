@@ -10,6 +10,7 @@ import { GuestRam } from "./guest_ram.ts";
 import { guestAt, type GuestSpec, parseGuestSpec } from "./guest_spec.ts";
 import { Presence } from "./presence.ts";
 import { mayFollow, type RunState } from "./run_state.ts";
+import { parseUuid } from "./uuid.ts";
 import { Vcpu } from "./vcpu.ts";
 
 /** A device: state outside of RAM, and the description of how it is saved and loaded. */
@@ -26,6 +27,8 @@ export interface MachineDevice {
 export interface MachineOptions {
   /** The machine type both sides must agree on. */
   readonly name: string;
+  /** Which machine it is, such as `6d2c1b3a-5f4e-4d6c-8b7a-0123456789ab`; see `validate-uuid`. */
+  readonly uuid?: string;
   /** The RAM blocks by name, each a length in bytes or an existing shared memory; or RAM as it is. */
   readonly ram: Readonly<Record<string, number | WebAssembly.Memory>> | GuestRam;
   /** What each vCPU runs: a SPEC, or the URL of a reactor (`.wasm`) or module. @default {[]} */
@@ -49,7 +52,7 @@ export type RunStateListener = (change: RunStateChange) => void | Promise<void>;
 
 /** What a machine consists of, before it is one. */
 export interface MachineParts
-  extends Pick<Machine, "name" | "ram" | "vcpus" | "presence" | "devices"> {
+  extends Pick<Machine, "name" | "uuid" | "ram" | "vcpus" | "presence" | "devices"> {
   /** Rejects with what a guest threw, when one did. */
   readonly failed: Promise<never>;
 }
@@ -58,6 +61,8 @@ export interface MachineParts
 export class Machine implements AsyncDisposable {
   /** The machine type. */
   readonly name: string;
+  /** Which machine it is, 16 bytes, if it was given a UUID. */
+  readonly uuid: Uint8Array<ArrayBuffer> | undefined;
   /** Its RAM, which vCPUs write while they run. */
   readonly ram: GuestRam;
   /** Its vCPUs, in order. */
@@ -77,6 +82,7 @@ export class Machine implements AsyncDisposable {
   /** @param parts What {@linkcode Machine.prepare} made. */
   protected constructor(parts: MachineParts) {
     this.name = parts.name;
+    this.uuid = parts.uuid;
     this.ram = parts.ram;
     this.vcpus = parts.vcpus;
     this.presence = parts.presence;
@@ -87,7 +93,7 @@ export class Machine implements AsyncDisposable {
 
   /**
    * Makes a machine and starts its vCPUs' workers; its guests begin with {@linkcode start}.
-   * @throws {UsageError} If a SPEC is not understood.
+   * @throws {UsageError} If a SPEC or the UUID is not understood.
    * @throws {GuestError} If a guest's code cannot be loaded.
    * @throws {RangeError} If the RAM cannot be laid out.
    */
@@ -97,6 +103,7 @@ export class Machine implements AsyncDisposable {
 
   /** Makes what a machine consists of. @throws As {@linkcode Machine.create}. */
   protected static async prepare(options: MachineOptions): Promise<MachineParts> {
+    const uuid = options.uuid === undefined ? undefined : parseUuid(options.uuid);
     const guests = (options.vcpus ?? []).map(specOf);
     const ram = options.ram instanceof GuestRam ? options.ram : ramOf(options.ram);
     const presence = Presence.create(guests.length);
@@ -120,7 +127,7 @@ export class Machine implements AsyncDisposable {
       throw failed.reason;
     }
     const { name, devices = [] } = options;
-    return { name, ram, vcpus, presence, devices, failed: failure.promise };
+    return { name, uuid, ram, vcpus, presence, devices, failed: failure.promise };
   }
 
   /** What the machine is doing. */

@@ -45,6 +45,11 @@ export interface RamBlockLayout {
   readonly bitmaps: Readonly<Record<BitmapKind, PageBitmapLayout>>;
 }
 
+/** How many target pages a page of the host's has: postcopy discards, asks for and places so many at once. */
+export function hostPageUnit(block: RamBlock, pageSize: number): number {
+  return Math.max(1, block.hostPageSize / pageSize);
+}
+
 /** A block as any thread sees it: its layout with the bitmaps opened. */
 export class RamBlock {
   /** Its place in the RAM's list. */

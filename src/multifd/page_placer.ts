@@ -5,7 +5,7 @@
  * @module
  */
 import { StreamFormatError } from "../errors.ts";
-import { MultifdPages } from "../kernels/multifd_pages.ts";
+import { MultifdPages, type MultifdPagesKernel } from "../kernels/multifd_pages.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
 import type { RamBlock } from "../machine/ram_block.ts";
 import type { Decompressor, Span } from "./codec.ts";
@@ -19,6 +19,8 @@ export type RunList = keyof typeof LISTS;
 /** Places the pages of one channel. */
 export class PagePlacer {
   readonly #kernels: MultifdPages;
+  /** One of them, for what touches no RAM. */
+  readonly #anyKernel: MultifdPagesKernel;
   readonly #pageShift: number;
   /** Every memory as bytes: views are made once. */
   readonly #memories: ReadonlyMap<WebAssembly.Memory, Uint8Array>;
@@ -30,7 +32,9 @@ export class PagePlacer {
   constructor(private readonly ram: GuestRam, private readonly buffer: ReceiveBuffer) {
     this.#kernels = new MultifdPages(buffer.memory, ram.tables);
     this.#pageShift = Math.log2(ram.pageSize);
-    this.#memories = new Map(ram.memories.map((memory) => [memory, new Uint8Array(memory.buffer)]));
+    const { memories } = ram;
+    this.#memories = new Map(memories.map((memory) => [memory, new Uint8Array(memory.buffer)]));
+    this.#anyKernel = this.#kernels.of(memories[0]!);
   }
 
   /**
@@ -43,8 +47,8 @@ export class PagePlacer {
    */
   parse(block: RamBlock, at: number, count: number, list: RunList): number {
     if (count === 0) return 0;
-    const kernel = this.#kernels.of(this.ram.memories[0]!);
-    const runs = kernel.parse(at, count, this.#pageShift, BigInt(block.length), LISTS[list]);
+    const length = BigInt(block.length);
+    const runs = this.#anyKernel.parse(at, count, this.#pageShift, length, LISTS[list]);
     if (runs >= 0) return runs;
     const offset = this.buffer.view.getBigUint64(at + 8 * (-1 - runs));
     throw new StreamFormatError(
@@ -148,7 +152,7 @@ export class PagePlacer {
   }
 
   #mark(block: RamBlock, run: number): void {
-    this.#kernels.of(this.ram.memories[0]!).mark(
+    this.#anyKernel.mark(
       block.received.byteOffset,
       block.untouched.byteOffset,
       this.#page("normal", run),

@@ -4,6 +4,8 @@
  * @module
  */
 import { ConnectionLostError, type MigrationError } from "../errors.ts";
+import type { RunEncoderOptions } from "../ram/run_encoder.ts";
+import { ChannelCounters } from "../threads/channel_counters.ts";
 import type { SpareWorkers } from "../threads/spare_workers.ts";
 import { WorkerHandle } from "../threads/worker_handle.ts";
 import type { ChannelSpec } from "../transport/channel.ts";
@@ -18,39 +20,93 @@ export interface ReturnPathListener {
   closed(error: MigrationError): void;
 }
 
+/** What the worker is told under way. */
+export type ToReturnPath =
+  /** Requests are answered over this connection from now on. */
+  | {
+    readonly kind: "preempt";
+    readonly channel: ChannelSpec;
+    readonly counters: SharedArrayBuffer;
+    readonly encoder: RunEncoderOptions;
+  }
+  /** The preempt channel ends with a record that says so. */
+  | { readonly kind: "end-preempt" };
+
+/** What the worker says: messages of the destination, and that it has done what it was told. */
+export type FromReturnPath = ReturnPathMessage | { readonly type: "DONE" };
+
 /** The worker's module. */
 export const RETURN_PATH = new URL("../../workers/return_path.ts", import.meta.url);
 
 /** The return path of one connection. */
 export class ReturnPath implements AsyncDisposable {
-  private constructor(private readonly worker: WorkerHandle<ReturnPathStart>) {}
+  /** What the preempt channel has sent. */
+  readonly preemptCounters = new ChannelCounters();
+  #worker: WorkerHandle<ReturnPathStart, ToReturnPath, FromReturnPath> | undefined;
+  #done: PromiseWithResolvers<void> | undefined;
+
+  private constructor(private readonly listener: ReturnPathListener) {}
 
   /**
    * Starts the worker.
-   * @param channel The main connection's reading half.
+   * @param start The main connection's reading half, and what is needed for postcopy.
    * @param spares Where there may be a thread already.
    */
   static async start(
-    channel: ChannelSpec,
+    start: ReturnPathStart,
     listener: ReturnPathListener,
     spares?: SpareWorkers,
   ): Promise<ReturnPath> {
-    const worker = await WorkerHandle.start<ReturnPathStart, never, ReturnPathMessage>({
+    const path = new ReturnPath(listener);
+    const worker = await WorkerHandle.start<ReturnPathStart, ToReturnPath, FromReturnPath>({
       name: "return path",
       url: RETURN_PATH,
       spares,
-      start: { channel },
-      onMessage: (message) => listener.message(message),
+      start,
+      onMessage: (message) => path.#received(message),
     });
+    path.#worker = worker;
     worker.ended.then(
-      () => listener.closed(new ConnectionLostError("The destination closed the connection")),
-      (error) => listener.closed(error),
+      () => path.#closed(new ConnectionLostError("The destination closed the connection")),
+      (error) => path.#closed(error),
     );
-    return new ReturnPath(worker);
+    return path;
   }
 
-  /** Ends the worker and its half of the connection. */
+  /**
+   * Has requests answered over a connection of their own.
+   * @param channel The connection.
+   * @param encoder How pages are encoded, and where they are.
+   */
+  async usePreempt(channel: ChannelSpec, encoder: RunEncoderOptions): Promise<void> {
+    const counters = this.preemptCounters.buffer;
+    await this.#tell({ kind: "preempt", channel, counters, encoder });
+  }
+
+  /** Ends the preempt channel with the record that old QEMUs wait for. */
+  async endPreempt(): Promise<void> {
+    await this.#tell({ kind: "end-preempt" });
+  }
+
+  /** Ends the worker, its half of the connection and the preempt channel. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.worker.stop();
+    await this.#worker?.stop();
+  }
+
+  async #tell(message: ToReturnPath): Promise<void> {
+    this.#done = Promise.withResolvers();
+    this.#worker!.post(message);
+    await this.#done.promise;
+  }
+
+  #received(message: FromReturnPath): void {
+    if (message.type === "DONE") this.#done?.resolve();
+    else this.listener.message(message);
+  }
+
+  #closed(error: MigrationError): void {
+    this.#done?.promise.catch(() => {});
+    this.#done?.reject(error);
+    this.listener.closed(error);
   }
 }

@@ -7,8 +7,9 @@
 import { choice, integer, optional, unsigned } from "./argument_types.ts";
 import { type Command, command } from "./command.ts";
 import { QmpError } from "./qmp_error.ts";
-import { DIRTY_RATE_MODES, type DirtyLimiter, type DirtyRateMeter } from "./target.ts";
+import type { DirtyLimiter, DirtyRateMeter, DirtyRateMode } from "./target.ts";
 
+const MODES: readonly DirtyRateMode[] = ["page-sampling", "dirty-ring", "dirty-bitmap"];
 const UNITS = ["second", "millisecond"] as const;
 const MILLISECONDS = { second: 1000, millisecond: 1 } as const;
 /** In milliseconds. */
@@ -23,7 +24,7 @@ export function dirtyRateCommands(meter: DirtyRateMeter): Record<string, Command
         "calc-time": integer,
         "calc-time-unit": optional(choice(UNITS)),
         "sample-pages": optional(integer),
-        mode: optional(choice(DIRTY_RATE_MODES)),
+        mode: optional(choice(MODES)),
       },
       (given) => {
         const { mode = "page-sampling", "sample-pages": samplePages } = given;

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import type { RunStateChange } from "../machine/machine.ts";
+import type { Machine, RunStateChange } from "../machine/machine.ts";
 import type { QmpTarget } from "./target.ts";
 
 /** An event as QMP writes it. */
@@ -30,24 +30,33 @@ export function qmpEvent(event: string, data?: QmpEvent["data"]): QmpEvent {
  */
 export function followEvents(target: QmpTarget, emit: (event: QmpEvent) => void): () => void {
   const { control } = target;
-  let unfollowMachine: (() => void) | undefined;
-  const followMachine = () => unfollowMachine ??= target.machine?.onRunState(onRunState);
+  let followed: Machine | undefined;
+  let unfollow: (() => void) | undefined;
   const onRunState = ({ from, to }: RunStateChange) => {
     if (to === "shutdown") emit(qmpEvent("SHUTDOWN", { guest: true, reason: "guest-shutdown" }));
     if (to === "running") emit(qmpEvent("RESUME"));
     else if (from === "running") emit(qmpEvent("STOP"));
   };
+  /** A migration may bring a machine, and another one in place of one that did not arrive. */
+  const followMachine = () => {
+    const { machine } = target;
+    if (machine === followed) return;
+    unfollow?.();
+    unfollow = machine?.onRunState(onRunState);
+    followed = machine;
+  };
   const unfollowControl = control.onEvent((one) => {
+    const { machine } = target;
     if ("data" in one) {
       if (control.capabilities.events) emit(qmpEvent(one.event, one.data));
-    } else if (!unfollowMachine) { // a machine says this itself, whoever is the reason
+    } else if (!machine || machine !== followed) { // one that is followed says this itself
       emit(qmpEvent(one.event));
     }
-    followMachine(); // one that came with the migration is there by now
+    followMachine();
   });
   followMachine();
   return () => {
     unfollowControl();
-    unfollowMachine?.();
+    unfollow?.();
   };
 }

@@ -7,9 +7,7 @@ import type { MigrationControl } from "../control/migration_control.ts";
 import type { Machine } from "../machine/machine.ts";
 
 /** How `calc-dirty-rate` finds out what is written: by digests of some pages, or by the dirty log. */
-export const DIRTY_RATE_MODES = ["page-sampling", "dirty-ring", "dirty-bitmap"] as const;
-/** One of {@linkcode DIRTY_RATE_MODES}. */
-export type DirtyRateMode = typeof DIRTY_RATE_MODES[number];
+export type DirtyRateMode = "page-sampling" | "dirty-ring" | "dirty-bitmap";
 
 /** What is to be measured. */
 export interface DirtyRateOptions {
@@ -23,6 +21,7 @@ export interface DirtyRateOptions {
 
 /** What was measured last. */
 export interface DirtyRateResult extends DirtyRateOptions {
+  /** How far it is. */
   readonly status: "unstarted" | "measuring" | "measured";
   /** When it began, in seconds since 1970. */
   readonly startTime: number;
@@ -45,6 +44,7 @@ export interface DirtyRateMeter {
 
 /** A vCPU that may not write as fast as it likes. */
 export interface VcpuDirtyLimit {
+  /** Which one. */
   readonly vcpu: number;
   /** MiB a second. */
   readonly limit: number;

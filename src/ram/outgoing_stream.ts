@@ -5,9 +5,11 @@
  * @module
  */
 import type { GuestRam } from "../machine/guest_ram.ts";
-import type { RecordEncoderOptions } from "./record_encoder.ts";
+import type { RunEncoderOptions } from "./run_encoder.ts";
 import type { BatchSink } from "./save.ts";
+import type { PostcopyInput } from "./postcopy_parts.ts";
 import type { MainSendStart } from "./save_loop.ts";
+import type { PageIndexLayout } from "./page_index.ts";
 import { ChannelCounters } from "../threads/channel_counters.ts";
 import { JOB_BYTES_MAX, JobKind, JobRing, type Progress } from "../threads/job_ring.ts";
 import type { SpareWorkers } from "../threads/spare_workers.ts";
@@ -32,7 +34,13 @@ export interface OutgoingStreamOptions {
   readonly ram: GuestRam;
   /** Is bumped by the worker after every job. */
   readonly progress: Progress;
-  readonly encoder: RecordEncoderOptions;
+  /** What {@linkcode OutgoingStream.createRing} made, where another thread has to know it beforehand. */
+  readonly ring?: JobRing | undefined;
+  readonly encoder: RunEncoderOptions;
+  /** Is filled with where in the stream each page's record stands. */
+  readonly index?: PageIndexLayout | undefined;
+  /** What there is to know for {@linkcode OutgoingStream.beginPostcopy}. */
+  readonly postcopy?: PostcopyInput | undefined;
   /** Where there may be a thread already. */
   readonly spares?: SpareWorkers | undefined;
 }
@@ -56,9 +64,14 @@ export class OutgoingStream implements AsyncDisposable, BatchSink {
     this.ended.catch(() => progress.bump());
   }
 
+  /** Makes the ring of a stream that is to be started. @param progress Is bumped after every job. */
+  static createRing(progress: Progress): JobRing {
+    return JobRing.create(RING_SLOTS, progress);
+  }
+
   /** Starts the worker and gives it the connection. */
   static async start(options: OutgoingStreamOptions): Promise<OutgoingStream> {
-    const ring = JobRing.create(RING_SLOTS, options.progress);
+    const ring = options.ring ?? OutgoingStream.createRing(options.progress);
     const counters = new ChannelCounters();
     const worker = await WorkerHandle.start<MainSendStart>({
       name: "main channel",
@@ -70,6 +83,8 @@ export class OutgoingStream implements AsyncDisposable, BatchSink {
         ring: ring.layout,
         counters: counters.buffer,
         encoder: options.encoder,
+        index: options.index,
+        postcopy: options.postcopy,
       },
       interrupt: () => ring.stop(),
     });
@@ -127,6 +142,13 @@ export class OutgoingStream implements AsyncDisposable, BatchSink {
     await this.ringWithRoom(check);
     this.ring.pushMark(JobKind.SYNC);
     await this.drained(check);
+  }
+
+  /** From here on batches are sent as parts of the `ram` section, and requested pages ahead of them. */
+  async beginPostcopy(check: () => void): Promise<void> {
+    await this.flush(check);
+    await this.ringWithRoom(check);
+    this.ring.pushMark(JobKind.POSTCOPY);
   }
 
   /**

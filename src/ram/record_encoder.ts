@@ -4,13 +4,13 @@
  *
  * @module
  */
-import { claimPages } from "../batch/claim.ts";
+import { claimUnits } from "../batch/claim.ts";
 import { DigestRecorder } from "../dirty/digest_recorder.ts";
 import type { DigestTableLayout } from "../dirty/digest_table.ts";
 import { bindRamRecords, type RamRecordsKernel } from "../kernels/ram_records.ts";
 import { XBZRLE_SLACK } from "../kernels/xbzrle.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
-import type { RamBlock } from "../machine/ram_block.ts";
+import { hostPageUnit, type RamBlock } from "../machine/ram_block.ts";
 import { BATCH_PAGES_MAX } from "../threads/job_ring.ts";
 import { RamFlag, XBZRLE_ENCODING, XBZRLE_HEADER } from "./flags.ts";
 import { XbzrleEncoder, XbzrleOutcome } from "./xbzrle_encoder.ts";
@@ -27,16 +27,28 @@ export interface RecordEncoderOptions {
   readonly detectZero: boolean;
   /** Send nothing but zero pages; the others are made dirty again, for multifd channels to send. */
   readonly onlyZero?: boolean;
+  /**
+   * Claim pages in units of the host's, as postcopy must; runs then begin and end with such a page.
+   */
+  readonly wholeHostPages?: boolean;
   /** Where the hash log wants the digests of what is sent; slower, because pages then go one by one. */
   readonly digests?: DigestTableLayout;
   /** The buffer of {@linkcode XbzrleControl}, if pages may be sent as differences. */
   readonly xbzrle?: SharedArrayBuffer;
 }
 
+/** The pages that one call has claimed and encoded, as pairs of first page and count. */
+export interface ClaimedRuns {
+  readonly runs: Int32Array;
+  /** How many pairs. */
+  count: number;
+}
+
 /** The records of one channel; remembers which block the last record named. */
 export class RecordEncoder {
   readonly #kernels = new Map<WebAssembly.Memory, RamRecordsKernel>();
-  readonly #runs = new Int32Array(2 * BATCH_PAGES_MAX);
+  /** What the last call of {@linkcode RecordEncoder.encodeRun} has claimed. */
+  readonly claimed: ClaimedRuns = { runs: new Int32Array(2 * BATCH_PAGES_MAX), count: 0 };
   readonly #names: Uint8Array[];
   readonly #io: Uint8Array<ArrayBufferLike>;
   readonly #view: DataView<ArrayBufferLike>;
@@ -99,12 +111,14 @@ export class RecordEncoder {
    * @returns Where the next record goes.
    */
   encodeRun(block: RamBlock, first: number, count: number, out: number): number {
-    const runs = claimPages(block.dirty, first, count, this.#runs);
+    const unit = this.options.wholeHostPages ? hostPageUnit(block, this.ram.pageSize) : 1;
+    const { runs } = this.claimed;
+    this.claimed.count = claimUnits(block.dirty, unit, first, count, runs);
     const xbzrle = this.#xbzrle?.begins() ? this.#xbzrle : undefined;
     let at = out;
-    for (let run = 0; run < runs; run++) {
-      const first = this.#runs[2 * run]!;
-      const count = this.#runs[2 * run + 1]!;
+    for (let run = 0; run < this.claimed.count; run++) {
+      const first = runs[2 * run]!;
+      const count = runs[2 * run + 1]!;
       if (this.options.onlyZero) at = this.#encodeZeros(block, first, count, at);
       else if (xbzrle) at = this.#encodeDifferences(xbzrle, block, first, count, at);
       else at = this.#encodeClaimed(block, first, count, at);

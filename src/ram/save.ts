@@ -113,6 +113,13 @@ export class RamSaver {
     return end;
   }
 
+  /** Sends an empty PART that brings all channels to the same point. */
+  async sendSync(check: () => void): Promise<void> {
+    writeShortSectionHeader(this.stream.writer, ElementType.SECTION_PART, this.sectionId);
+    await this.sink.drained(check);
+    await this.#endElement(true, check);
+  }
+
   /** Sends the END with all that is dirty; the machine must be stopped and the dirty log synced. */
   async sendEnd(check: () => void): Promise<void> {
     writeShortSectionHeader(this.stream.writer, ElementType.SECTION_END, this.sectionId);

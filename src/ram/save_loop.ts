@@ -5,16 +5,24 @@
  *
  * @module
  */
+import { PageIndex, type PageIndexLayout } from "./page_index.ts";
 import { GuestRam, type GuestRamLayout } from "../machine/guest_ram.ts";
+import { hostPageUnit, type RamBlock } from "../machine/ram_block.ts";
 import { ChannelCounters } from "../threads/channel_counters.ts";
 import { JobKind, JobRing, type JobRingLayout } from "../threads/job_ring.ts";
 import type { Channel, ChannelSpec } from "../transport/channel.ts";
-import { RECORD_HEADER_MAX, RecordEncoder, type RecordEncoderOptions } from "./record_encoder.ts";
+import { noteRecords } from "./note_records.ts";
+import { type PostcopyInput, PostcopyParts } from "./postcopy_parts.ts";
+import { RECORD_HEADER_MAX } from "./record_encoder.ts";
+import { createRunEncoder, type RunEncoder, type RunEncoderOptions } from "./run_encoder.ts";
 
 /** Half the sending buffer, in bytes. One write of this size reaches a socket's full speed. */
 const HALF_SIZE = 1024 * 1024;
 /** Where the first half begins: the encoder keeps a block's name below. */
 const BUFFER_START = 4096;
+
+/** In postcopy a requested page waits for so many others at most, besides what is being written. */
+const POSTCOPY_CHUNK = 32;
 
 /** How long a peer without a return path has to end its side, in milliseconds. */
 const PEER_END_MS = 10_000;
@@ -25,7 +33,11 @@ export interface SaveLoopInput {
   readonly ring: JobRingLayout;
   /** Shared memory of {@linkcode ChannelCounters}. */
   readonly counters: SharedArrayBuffer;
-  readonly encoder: RecordEncoderOptions;
+  readonly encoder: RunEncoderOptions;
+  /** Is filled with where in the stream each page's record stands. */
+  readonly index?: PageIndexLayout | undefined;
+  /** What the job POSTCOPY begins. */
+  readonly postcopy?: PostcopyInput | undefined;
 }
 
 /** What the worker is started with. */
@@ -69,30 +81,45 @@ class SaveLoop {
   readonly #ram: GuestRam;
   readonly #ring: JobRing;
   readonly #counters: ChannelCounters;
-  readonly #encoder: RecordEncoder;
+  readonly #io: WebAssembly.Memory;
   readonly #buffer: Uint8Array<ArrayBufferLike>;
+  readonly #view: DataView<ArrayBufferLike>;
+  readonly #index: PageIndex | undefined;
+  #encoder: RunEncoder & Partial<Disposable>;
   #half = BUFFER_START;
   #fill = BUFFER_START;
   #writing: Promise<void> | undefined;
+  #postcopy: PostcopyParts | undefined;
 
-  constructor(private readonly channel: Channel, input: SaveLoopInput) {
+  constructor(private readonly channel: Channel, private readonly input: SaveLoopInput) {
     this.#ram = new GuestRam(input.ram);
     this.#ring = new JobRing(input.ring);
     this.#counters = new ChannelCounters(input.counters);
     const pages = Math.ceil((BUFFER_START + 2 * HALF_SIZE) / 65536);
-    const io = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
-    this.#buffer = new Uint8Array(io.buffer);
-    this.#encoder = new RecordEncoder(this.#ram, io, input.encoder);
+    this.#io = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+    this.#buffer = new Uint8Array(this.#io.buffer);
+    this.#view = new DataView(this.#io.buffer);
+    this.#index = input.index && new PageIndex(input.index);
+    this.#encoder = createRunEncoder(this.#ram, this.#io, input.encoder);
   }
 
   async run(): Promise<boolean> {
+    try {
+      return await this.#run();
+    } finally {
+      this.#encoder[Symbol.dispose]?.();
+    }
+  }
+
+  async #run(): Promise<boolean> {
     const ring = this.#ring;
     while (!ring.stopped) {
+      await this.#serveRequests();
       if (ring.pending === 0) {
         await this.#flush();
         await this.#written();
         const before = performance.now();
-        ring.waitForJob();
+        ring.waitForJob(() => this.#postcopy?.isAsked ?? false);
         this.#counters.add("idleMs", performance.now() - before);
         continue;
       }
@@ -101,13 +128,18 @@ class SaveLoop {
           await this.#sendBatch();
           break;
         case JobKind.BYTES:
+          await this.#endPart();
           await this.#sendBytes(ring.bytes());
           break;
         case JobKind.SYNC:
           await this.#flush();
           await this.#written();
           break;
+        case JobKind.POSTCOPY:
+          this.#beginPostcopy();
+          break;
         case JobKind.END:
+          await this.#endPart();
           await this.#flush();
           await this.#written();
           ring.pop();
@@ -125,26 +157,48 @@ class SaveLoop {
   async #sendBatch(): Promise<void> {
     const ring = this.#ring;
     const block = this.#ram.blocks[ring.block]!;
-    const { normalPages, zeroPages, encodedPages, pageBytesMax } = this.#encoder;
-    let bytes = 0;
+    await this.#beginPart();
     for (let run = 0; run < ring.runs; run++) {
-      let first = ring.runFirst(run);
-      let left = ring.runCount(run);
-      while (left > 0) {
-        const fits = Math.floor((this.#room - RECORD_HEADER_MAX) / pageBytesMax);
-        if (fits <= 0) {
-          await this.#flush();
-          continue;
-        }
-        const pages = Math.min(fits, left);
-        const end = this.#encoder.encodeRun(block, first, pages, this.#fill);
-        bytes += end - this.#fill;
-        this.#fill = end;
-        first += pages;
-        left -= pages;
-      }
+      await this.#sendRun(block, ring.runFirst(run), ring.runCount(run));
     }
-    this.#counters.add("bytes", bytes);
+  }
+
+  /** Sends those pages of a run that are still dirty; in postcopy with requested pages in between. */
+  async #sendRun(block: RamBlock, first: number, count: number): Promise<void> {
+    const postcopy = this.#postcopy;
+    const unit = postcopy ? hostPageUnit(block, this.#ram.pageSize) : 1;
+    const end = Math.ceil((first + count) / unit) * unit;
+    for (let page = Math.floor(first / unit) * unit; page < end;) {
+      const fits = Math.floor((this.#room - RECORD_HEADER_MAX) / this.#encoder.pageBytesMax);
+      if (fits < unit) {
+        await this.#flush();
+        continue;
+      }
+      const most = postcopy ? Math.max(POSTCOPY_CHUNK, unit) : fits;
+      const pages = Math.min(fits - fits % unit, end - page, most);
+      this.#encode(block, page, pages);
+      page += pages;
+      if (!postcopy) continue;
+      if (this.#fill - this.#half >= POSTCOPY_CHUNK * this.#ram.pageSize) await this.#flush();
+      await this.#serveRequests();
+    }
+  }
+
+  #encode(block: RamBlock, first: number, count: number): void {
+    const { normalPages, zeroPages, encodedPages } = this.#encoder;
+    const from = this.#fill;
+    this.#fill = this.#encoder.encodeRun(block, first, count, from);
+    if (this.#index) {
+      const offset = this.#counters.get("bytes");
+      noteRecords(
+        ...[this.#index, block.index, this.#ram.pageSize] as const,
+        ...[this.#view, from, this.#fill, offset] as const,
+      );
+    }
+    if (this.#postcopy?.requests.releases) {
+      this.#postcopy.release.note(block, this.#encoder.claimed);
+    }
+    this.#counters.add("bytes", this.#fill - from);
     this.#counters.add("normalPages", this.#encoder.normalPages - normalPages);
     this.#counters.add("zeroPages", this.#encoder.zeroPages - zeroPages);
     this.#counters.add("encodedPages", this.#encoder.encodedPages - encodedPages);
@@ -159,11 +213,55 @@ class SaveLoop {
     this.#counters.add("bytes", bytes.length);
   }
 
+  // ── postcopy ──────────────────────────────────────────────────────────────────────────────────
+
+  /** From here on all pages are sent by this channel, in parts that it makes, whole host pages at a time. */
+  #beginPostcopy(): void {
+    this.#postcopy = new PostcopyParts(this.input.postcopy!, this.#ram);
+    this.#encoder[Symbol.dispose]?.();
+    const { detectZero, pages } = this.input.encoder;
+    this.#encoder = createRunEncoder(this.#ram, this.#io, {
+      detectZero,
+      pages,
+      wholeHostPages: true,
+    });
+  }
+
+  /** Sends what the destination waits for, at once. */
+  async #serveRequests(): Promise<void> {
+    const postcopy = this.#postcopy;
+    if (!postcopy?.isAsked || postcopy.isServing) return;
+    postcopy.isServing = true;
+    await this.#beginPart();
+    for (let asked; (asked = postcopy.requests.take()) !== undefined;) {
+      await this.#sendRun(this.#ram.blocks[asked.block]!, asked.first, asked.count);
+      if (!postcopy.isAsked) await this.#flush();
+    }
+    postcopy.isServing = false;
+  }
+
+  async #beginPart(): Promise<void> {
+    const postcopy = this.#postcopy;
+    if (!postcopy || postcopy.isInside) return;
+    await this.#sendBytes(postcopy.begin);
+    postcopy.isInside = true;
+  }
+
+  async #endPart(): Promise<void> {
+    const postcopy = this.#postcopy;
+    if (!postcopy?.isInside) return;
+    postcopy.isInside = false;
+    await this.#sendBytes(postcopy.end);
+  }
+
+  // ── the connection ────────────────────────────────────────────────────────────────────────────
+
   /** Starts writing the filled half, once the other one is written, and turns to that one. */
   async #flush(): Promise<void> {
     const length = this.#fill - this.#half;
     if (length === 0) return;
     await this.#written();
+    this.#postcopy?.release.writing();
     this.#writing = this.channel.write(this.#buffer.subarray(this.#half, this.#fill));
     this.#writing.catch(() => {}); // it is looked at before the next write, and may fail earlier
     this.#counters.add("packets", 1);
@@ -177,6 +275,7 @@ class SaveLoop {
     const writing = this.#writing;
     this.#writing = undefined;
     await writing;
+    this.#postcopy?.release.written();
     this.#counters.add("waitMs", performance.now() - before);
   }
 }

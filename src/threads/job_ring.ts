@@ -19,6 +19,11 @@ export const JobKind = {
   SYNC: 3,
   /** Nothing follows: the worker sends what it holds, ends its side of the channel and stops. */
   END: 4,
+  /**
+   * From here on the worker encloses pages in parts of the `ram` section by itself, and sends pages that
+   * were asked for between them (`threads/request_queue.ts`).
+   */
+  POSTCOPY: 5,
 } as const;
 /** One of the {@linkcode JobKind} numbers. */
 export type JobKind = typeof JobKind[keyof typeof JobKind];
@@ -194,9 +199,14 @@ export class JobRing {
   }
 
   /** Pushes a job without content; there must be room. */
-  pushMark(kind: typeof JobKind.SYNC | typeof JobKind.END): void {
+  pushMark(kind: typeof JobKind.SYNC | typeof JobKind.END | typeof JobKind.POSTCOPY): void {
     this.#pushSlot();
     this.#publish(kind);
+  }
+
+  /** Makes a worker that waits look up, on any thread. */
+  wake(): void {
+    this.#ring();
   }
 
   /** Ends the worker at once, wherever it waits; jobs that wait are not done. */
@@ -215,11 +225,12 @@ export class JobRing {
   /**
    * Blocks this thread until there is a job or the ring was stopped. Nothing of the thread's own may be
    * in flight: its event loop stands still meanwhile.
-   * @returns Whether there is a job; `false` after a stop.
+   * @param other Whether there is something else to do; who makes it so calls {@linkcode JobRing.wake}.
+   * @returns Whether there is a job or something else; `false` after a stop.
    */
-  waitForJob(): boolean {
+  waitForJob(other: () => boolean = () => false): boolean {
     for (let i = 0; i < SPINS; i++) {
-      if (this.pending > 0) return true;
+      if (this.pending > 0 || other()) return true;
       if (this.stopped) return false;
       Atomics.pause();
     }
@@ -227,7 +238,7 @@ export class JobRing {
       // The bell is read before the look: a push or a stop in between makes the wait return at once.
       // It may also return for a push whose job is done already: then there is nothing, and it rings again.
       const bell = Atomics.load(this.#control, Word.BELL);
-      if (this.pending > 0) return true;
+      if (this.pending > 0 || other()) return true;
       if (this.stopped) return false;
       Atomics.wait(this.#control, Word.BELL, bell);
     }

@@ -8,11 +8,12 @@
  */
 import { setImmediate } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
+import type { ToWorker } from "./worker_port.ts";
 
 interface Kind {
   readonly url: URL;
-  /** Started and not taken. */
-  readonly spares: Set<Worker>;
+  /** Started and not taken, and what says that nobody needs to wait for it. */
+  readonly spares: Map<Worker, () => void>;
   /** How many are still to be started. */
   missing: number;
 }
@@ -31,12 +32,12 @@ export class SpareWorkers implements AsyncDisposable {
    */
   prepare(url: URL, count: number): void {
     let kind = this.#kinds.get(url.href);
-    if (!kind) this.#kinds.set(url.href, kind = { url, spares: new Set(), missing: 0 });
+    if (!kind) this.#kinds.set(url.href, kind = { url, spares: new Map(), missing: 0 });
     kind.missing = Math.max(kind.missing, count - kind.spares.size);
     this.#starting ??= this.#startAll();
   }
 
-  /** Waits until all are started and have loaded their module. */
+  /** Waits until all are started, have loaded their module and have rehearsed. */
   async ready(): Promise<void> {
     // Threads in reserve keep no process alive, but who waits for them does.
     const waiting = setInterval(() => {}, 60_000);
@@ -52,14 +53,16 @@ export class SpareWorkers implements AsyncDisposable {
   take(url: URL): Worker | undefined {
     const kind = this.#kinds.get(url.href);
     if (!kind) return undefined;
-    const [worker] = kind.spares;
-    if (!worker) {
+    const [spare] = kind.spares;
+    if (!spare) {
       // The caller starts one itself.
       kind.missing = Math.max(0, kind.missing - 1);
       return undefined;
     }
+    const [worker, started] = spare;
     kind.spares.delete(worker);
     worker.removeAllListeners();
+    started();
     worker.ref();
     return worker;
   }
@@ -70,7 +73,9 @@ export class SpareWorkers implements AsyncDisposable {
     await this.#starting;
     const kinds = [...this.#kinds.values()];
     this.#kinds.clear();
-    await Promise.all(kinds.flatMap(({ spares }) => [...spares]).map((spare) => spare.terminate()));
+    await Promise.all(
+      kinds.flatMap(({ spares }) => [...spares.keys()]).map((spare) => spare.terminate()),
+    );
   }
 
   async #startAll(): Promise<void> {
@@ -89,9 +94,13 @@ export class SpareWorkers implements AsyncDisposable {
     const { promise, resolve } = Promise.withResolvers<void>();
     const loading = promise.finally(() => this.#loading.delete(loading));
     this.#loading.add(loading);
-    spares.add(worker);
+    spares.set(worker, resolve);
     // The first message says that the module is loaded; one that cannot be loaded is no reserve.
-    worker.once("message", () => resolve());
+    worker.once("message", () => {
+      const rehearse: ToWorker<never, never> = { kind: "rehearse" };
+      worker.postMessage(rehearse);
+      worker.once("message", () => resolve());
+    });
     const gone = () => {
       spares.delete(worker);
       resolve();

@@ -127,6 +127,7 @@ export class WorkerHandle<Start, In = never, Out = never> implements AsyncDispos
     if (this.#isOver) return;
     switch (message.kind) {
       case "loaded":
+      case "rehearsed":
         return;
       case "ready":
         return this.#ready.resolve();

@@ -9,6 +9,8 @@ import { type PostedError, toPostedError } from "./posted_error.ts";
 
 /** What a worker's main thread posts to it. */
 export type ToWorker<Start, In> =
+  /** There is time: to be done before the start message, if ever. */
+  | { readonly kind: "rehearse" }
   | { readonly kind: "start"; readonly start: Start }
   | { readonly kind: "message"; readonly message: In }
   | { readonly kind: "stop" };
@@ -17,6 +19,7 @@ export type ToWorker<Start, In> =
 export type FromWorker<Out> =
   /** The module is there; the start message need not be. */
   | { readonly kind: "loaded" }
+  | { readonly kind: "rehearsed" }
   | { readonly kind: "ready" }
   | { readonly kind: "message"; readonly message: Out }
   | { readonly kind: "ended" }
@@ -37,9 +40,11 @@ export interface WorkerPort<In, Out> extends AsyncIterable<In> {
  * has ended; when it throws, or anything in the worker throws unheard, the worker has failed.
  * @param main Gets what `WorkerHandle.start()` was given. A loop that blocks or computes must look at a
  * stop word of its own; one that awaits messages ends when there are no more.
+ * @param rehearse What a thread that is started in reserve does, to be faster later.
  */
 export function serveWorker<Start, In = never, Out = never>(
   main: (start: Start, port: WorkerPort<In, Out>) => void | Promise<void>,
+  rehearse: () => Promise<unknown> = () => Promise.resolve(),
 ): void {
   const outside = parentPort;
   if (!outside) throw new TypeError("Not in a worker");
@@ -66,6 +71,10 @@ export function serveWorker<Start, In = never, Out = never>(
 
   send({ kind: "loaded" });
   outside.on("message", (message: ToWorker<Start, In>) => {
+    if (message.kind === "rehearse") {
+      Promise.try(rehearse).then(() => send({ kind: "rehearsed" }), fail);
+      return;
+    }
     if (message.kind === "start") {
       started = true;
       Promise.try(main, message.start, port).then(() => send({ kind: "ended" }), fail);

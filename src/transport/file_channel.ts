@@ -43,6 +43,11 @@ export class FileChannel implements Channel {
     return this.#position;
   }
 
+  /** The file's length, in bytes. */
+  get size(): number {
+    return this.#call("look at", () => fs.fstatSync(this.#fd).size);
+  }
+
   async read(into: Uint8Array): Promise<number> {
     if (into.length === 0) throw new RangeError("A read into no bytes");
     const count = this.#readOnce(into, this.#position);
@@ -84,6 +89,24 @@ export class FileChannel implements Channel {
       if (count === 0) break;
       filled += count;
       if (this.#turns.due(count)) await setImmediate();
+    }
+    return filled;
+  }
+
+  /**
+   * Reads at a position, now and on this thread: for who has nothing else to do.
+   * @param into Where the bytes go, from `at` on.
+   * @returns How many: fewer than `length` only at the file's end.
+   */
+  readNow(into: Uint8Array, at: number, length: number, position: number): number {
+    this.#use("read");
+    let filled = 0;
+    while (filled < length) {
+      const count = this.#call("read", () => {
+        return fs.readSync(this.#fd, into, at + filled, length - filled, position + filled);
+      });
+      if (count === 0) break;
+      filled += count;
     }
     return filled;
   }

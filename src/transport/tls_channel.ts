@@ -8,9 +8,8 @@
  *
  * @module
  */
-import { Server, type TLSSocket } from "node:tls";
-import { connect, createServer } from "node:tls";
 import net from "node:net";
+import { connect, createServer, type TLSSocket } from "node:tls";
 import { ConnectionLostError, StateError, TransportError } from "../errors.ts";
 import type { Channel } from "./channel.ts";
 import { ChannelDuplex } from "./channel_duplex.ts";
@@ -47,8 +46,12 @@ export class TlsChannel implements Channel {
       this.#ended = true;
       this.#serve();
     });
-    socket.on("error", (error) => this.#fail(this.#lost(tlsReason(error), error)));
-    carrier.on("error", (error) => this.#fail(error));
+    const failed = (error: Error) =>
+      this.#fail(
+        error instanceof ConnectionLostError ? error : this.#lost(tlsReason(error), error),
+      );
+    socket.on("error", failed);
+    carrier.on("error", failed);
     socket.on("close", () => {
       this.#closed.resolve();
       // It closes by itself when both sides have ended.
@@ -211,7 +214,7 @@ function client(carrier: ChannelDuplex, setup: TlsSetup): Promise<TLSSocket> {
 
 function server(carrier: ChannelDuplex, setup: TlsSetup): Promise<TLSSocket> {
   const { promise, resolve, reject } = Promise.withResolvers<TLSSocket>();
-  const server: Server = createServer({
+  const server = createServer({
     ...keys(setup),
     // With 1.3 Deno's server sends tickets for later sessions after the handshake, which a QEMU never
     // reads: when it closes its end then, the kernel resets the connection and what is under way is lost.

@@ -24,8 +24,8 @@ Deno.test("readBlocks() reads names and lengths, and a list that comes again kee
     void writer.countedString("a").be64(8192).countedString("b").be64(4096);
   const walk = read(list, 3 * 4096);
   const [a, b] = walk.blocks;
-  assertEquals([a!.name, a!.start, a!.pages], ["a", 0, 2]);
-  assertEquals([b!.name, b!.start, b!.pages], ["b", 8192, 1]);
+  assertEquals([a!.name, a!.firstPage, a!.pages], ["a", 0, 2]);
+  assertEquals([b!.name, b!.firstPage, b!.pages], ["b", 2, 1]);
   a!.count(1, "zero");
   read(list, 3 * 4096, walk);
   assertEquals(walk.blocks.map((block) => block.sent), [1, 0]);

@@ -1,7 +1,13 @@
 import { assertEquals } from "@std/assert";
 import { WalkedBlock } from "../../src/analyze/walked_block.ts";
 
-const listed = { name: "b", start: 0, pageSize: 4096, address: undefined, hostPageSize: undefined };
+const listed = {
+  name: "b",
+  firstPage: 0,
+  pageSize: 4096,
+  address: undefined,
+  hostPageSize: undefined,
+};
 
 Deno.test("A WalkedBlock knows how often each page came, and as what", () => {
   const block = new WalkedBlock({ ...listed, length: 200_000 * 4096 + 1 });

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { claimPages } from "../../src/batch/claim.ts";
+import { claimPages, claimUnits } from "../../src/batch/claim.ts";
 import { GuestRam } from "../../src/machine/guest_ram.ts";
 
 const PAGES = 1000;
@@ -57,4 +57,23 @@ Deno.test("claimPages() claims every page once, whatever the pattern and the spl
     assertEquals(claimed, [...pages]);
     assertEquals(dirty.count(), 0);
   }
+});
+
+Deno.test("claimUnits() claims whole units, or leaves them to who has their first page", () => {
+  const dirty = dirtyBitmap(Array.from({ length: 64 }, (_, i) => i));
+  const into = new Int32Array(128);
+  const claimed = (unit: number, first: number, count: number) =>
+    Array.from(
+      { length: claimUnits(dirty, unit, first, count, into) },
+      (_, i) => [into[2 * i], into[2 * i + 1]],
+    );
+  // Somebody else is in the middle of claiming the unit from 8 on.
+  dirty.delete(8);
+  assertEquals(claimed(4, 0, 24), [[0, 8], [12, 12]]);
+  assertEquals([8, 9, 10, 11, 12, 23, 24].map((page) => dirty.has(page)), [
+    ...[false, true, true, true],
+    ...[false, false, true],
+  ]);
+  assertEquals(claimed(4, 0, 24), []);
+  assertEquals(claimed(1, 24, 40), [[24, 40]]);
 });

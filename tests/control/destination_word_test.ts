@@ -89,3 +89,18 @@ Deno.test("DestinationWord.verdict() starts no timer when the main channel break
   sent.reject(new ConnectionLostError("Closed"));
   // A timer would be left behind, which the sanitizer of this test would find.
 });
+
+Deno.test("DestinationWord.acknowledgesSwitchover() says what has come, and does not wait for long", async () => {
+  const { word } = listen();
+  assertEquals(await word.acknowledgesSwitchover(), false);
+  const asked = word.acknowledgesSwitchover();
+  word.message({ type: "SWITCHOVER_ACK" });
+  assertEquals([await asked, await word.acknowledgesSwitchover()], [true, true]);
+});
+
+Deno.test("DestinationWord.acknowledgesSwitchover() does not wait beyond the return path's end", async () => {
+  const { word } = listen();
+  const asked = word.acknowledgesSwitchover();
+  word.closed(new ConnectionLostError("Gone"));
+  await assertRejects(() => asked, ConnectionLostError);
+});

@@ -42,9 +42,9 @@ Deno.test("VcpuDirtyLimit brings each vCPU to its limit, and leaves who writes l
   runFor(limit, vcpus, 10);
   assertEquals(vcpus.map(({ percent }) => percent), [90, 0, 50]);
   assertEquals(limit.query(), [
-    { "cpu-index": 0, "limit-rate": 100, "current-rate": 100 },
-    { "cpu-index": 1, "limit-rate": 100, "current-rate": 50 },
-    { "cpu-index": 2, "limit-rate": 400, "current-rate": 400 },
+    { vcpu: 0, limit: 100, current: 100 },
+    { vcpu: 1, limit: 100, current: 50 },
+    { vcpu: 2, limit: 400, current: 400 },
   ]);
   assertEquals(limit.throttleTimePerRound, 90_000);
 });
@@ -95,15 +95,16 @@ Deno.test("VcpuDirtyLimit never stops a vCPU, and looks for a period before it a
 
 Deno.test("VcpuDirtyLimit takes single limits away and says when it is active", () => {
   const limit = new VcpuDirtyLimit([new Vcpu(1), new Vcpu(1)]);
-  const seen: boolean[] = [];
-  limit.onActive((active) => seen.push(active));
-  limit.cancel();
-  limit.set(5, 1);
-  limit.set(6, 0);
-  limit.cancel(1);
-  limit.cancel(1);
-  limit.set(0, 0);
-  assertEquals(seen, [true, false]);
+  const after = (change: () => void) => {
+    change();
+    return limit.active;
+  };
+  assertEquals(after(() => limit.cancel()), false);
+  assertEquals(after(() => limit.set(5, 1)), true);
+  assertEquals(after(() => limit.set(6, 0)), true);
+  assertEquals(after(() => limit.cancel(1)), true);
+  assertEquals(after(() => limit.cancel(1)), true);
+  assertEquals(after(() => limit.set(0, 0)), false);
 });
 
 Deno.test("VcpuDirtyLimit refuses vCPUs there are not, and limits that are none", () => {

@@ -3,7 +3,13 @@ import { MachineSource } from "../../src/control/machine_source.ts";
 import { MachineTarget } from "../../src/control/machine_target.ts";
 import { MigrationControl } from "../../src/control/migration_control.ts";
 import type { MigrationEvent } from "../../src/control/migration_info.ts";
-import { CancelledError, SettingError, StateError, UsageError } from "../../src/errors.ts";
+import {
+  CancelledError,
+  ConnectionLostError,
+  SettingError,
+  StateError,
+  UsageError,
+} from "../../src/errors.ts";
 import { formatUri } from "../../src/transport/uri.ts";
 import { Pair } from "./fixtures/pair.ts";
 
@@ -88,4 +94,114 @@ Deno.test("MigrationControl is free again after a source that could not be opene
     await assertRejects(() => control.migrate("tcp:127.0.0.1:1"), SettingError, "No such image");
   }
   assertEquals(tries, 2);
+});
+
+Deno.test("MigrationControl.addBlocker() keeps the machine here until it is taken back", async () => {
+  await using pair = await Pair.create();
+  const { source, destination } = controls(pair);
+  const first = source.addBlocker("A backup is running");
+  const second = source.addBlocker("A backup is running");
+  const third = source.addBlocker("It holds a lock");
+  assertEquals(source.info(), {
+    "blocked-reasons": ["A backup is running", "A backup is running", "It holds a lock"],
+  });
+  const incoming = destination.migrateIncoming("tcp:127.0.0.1:0");
+  const uri = await incoming.listening;
+  await assertRejects(() => source.migrate(uri), StateError, "A backup is running");
+  assertEquals(source.status, "none");
+  first();
+  first();
+  second();
+  assertEquals(source.blockedReasons, ["It holds a lock"]);
+  await assertRejects(() => source.migrate(uri), StateError, "It holds a lock");
+  third();
+  assertEquals(source.info(), {});
+  await (await source.migrate(uri)).completed;
+  await incoming.completed;
+  source.addBlocker("Too late for that one")();
+});
+
+Deno.test("MigrationControl.addBlocker() does not stop a migration that runs", async () => {
+  await using pair = await Pair.create();
+  const { source, destination } = controls(pair);
+  const incoming = destination.migrateIncoming("tcp:127.0.0.1:0");
+  const outgoing = await source.migrate(await incoming.listening);
+  assertThrows(() => source.addBlocker("no"), StateError, "in progress");
+  await Promise.all([outgoing.completed, incoming.completed]);
+});
+
+Deno.test("MigrationControl says where a destination listens, as QMP writes addresses", async () => {
+  await using pair = await Pair.create();
+  const { source, destination } = controls(pair);
+  assertEquals([source.canSend, source.canReceive], [true, false]);
+  assertEquals([destination.canSend, destination.canReceive], [false, true]);
+  const incoming = destination.migrateIncoming("tcp:127.0.0.1:0");
+  const uri = await incoming.listening;
+  assert(uri.kind === "tcp");
+  const address = { type: "inet", host: "127.0.0.1", port: `${uri.port}`, ipv4: true } as const;
+  assertEquals(destination.info(), { status: "setup", "socket-address": [address] });
+  const outgoing = await source.migrate(uri);
+  await Promise.all([outgoing.completed, incoming.completed]);
+  assertEquals(destination.info()["socket-address"], undefined);
+});
+
+Deno.test("MigrationControl begins nothing that cannot go on", async () => {
+  await using pair = await Pair.create();
+  const { source, destination } = controls(pair);
+  const blocked = new MigrationControl({
+    source: () =>
+      Object.defineProperty(new MachineSource(pair.source), "blockers", {
+        value: ["a device that stays"],
+      }),
+  });
+  await assertRejects(() => blocked.migrate("tcp:h:1"), StateError, "a device that stays");
+  assertEquals(blocked.info(), {});
+  const multifd = { capabilities: { multifd: true } };
+  await assertRejects(() => source.migrate("exec:cat", multifd), SettingError, "multi-channel");
+  assertThrows(() => destination.migrateIncoming("fd:0", multifd), SettingError, "multi-channel");
+  assertEquals([source.info(), destination.info()], [{}, {}]);
+});
+
+Deno.test("MigrationControl.cleanedUp() waits for what has ended, not for what runs", async () => {
+  await using pair = await Pair.create();
+  const { source, destination } = controls(pair);
+  await source.cleanedUp();
+  const incoming = destination.migrateIncoming("tcp:127.0.0.1:0");
+  const uri = await incoming.listening;
+  await destination.cleanedUp();
+  assertEquals(destination.status, "setup");
+  const outgoing = await source.migrate(uri, {
+    capabilities: { "pause-before-switchover": true },
+  });
+  outgoing.cancel();
+  source.cancel(); // as often as one likes
+  destination.cancel(); // the source may not have connected
+  await Promise.allSettled([outgoing.completed, incoming.completed]);
+  await Promise.all([source.cleanedUp(), destination.cleanedUp()]);
+  source.setCapabilities({ events: true });
+});
+
+Deno.test("MigrationControl.yank() ends a migration that hangs", async () => {
+  await using pair = await Pair.create();
+  const { source } = controls(pair);
+  assertThrows(() => source.yank(), StateError, "There is no migration");
+  using deaf = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const outgoing = await source.migrate(`tcp:127.0.0.1:${deaf.addr.port}`);
+  const connection = await deaf.accept();
+  source.yank();
+  await assertRejects(() => outgoing.completed, ConnectionLostError, "broken by yank");
+  assert(pair.source.running);
+  connection.close();
+});
+
+Deno.test("MigrationControl has nothing to switch, pause or go on with where nothing runs", async () => {
+  const control = new MigrationControl({});
+  assertThrows(() => control.startPostcopy(), StateError, "Start the migration");
+  assertThrows(() => control.pause(), StateError, "postcopy-active or postcopy-recover");
+  await assertRejects(() => control.recover("tcp::0"), StateError, "when postcopy is paused");
+  await assertRejects(
+    () => control.migrate("tcp:h:1", { resume: true }),
+    StateError,
+    "no paused migration",
+  );
 });

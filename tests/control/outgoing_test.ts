@@ -284,3 +284,32 @@ Deno.test("A machine that does not want to stop ends the migration and runs on",
   await again.completed;
   assert(other.destination.running);
 });
+
+Deno.test("switchover-ack: the source goes on until the destination agrees", async () => {
+  await using pair = await Pair.create();
+  const on = settings({ "switchover-ack": true });
+  const incoming = pair.receive(on);
+  await pair.send(formatUri(await incoming.listening), on).completed;
+  await incoming.completed;
+});
+
+Deno.test("switchover-ack: a destination that does not agree keeps the guest at the source", async () => {
+  await using pair = await Pair.create();
+  const here = new Events();
+  const incoming = pair.receive(); // its capability is off
+  const outgoing = pair.send(formatUri(await incoming.listening), {
+    ...settings({ "switchover-ack": true }),
+    onEvent: here.on,
+  });
+  await here.seen("MIGRATION_PASS", 5);
+  assertEquals([outgoing.status, pair.source.running], ["active", true]);
+  outgoing.cancel();
+  await assertRejects(() => outgoing.completed, CancelledError);
+  await assertRejects(() => incoming.completed);
+});
+
+Deno.test("switchover-ack: of a machine that stands still nobody is asked", async () => {
+  await using pair = await Pair.create();
+  await pair.source.stop("paused");
+  await pair.migrate(settings({ "switchover-ack": true }));
+});

@@ -57,7 +57,7 @@ Deno.test("OutgoingThrottle limits vCPUs with dirty-limit, and takes that back",
     time.tick(1001);
     throttle.synced(100 * MIB, i * 100 * MIB, parameters);
   }
-  assertEquals(dirtyLimit.query()[0]!["limit-rate"], 25);
+  assertEquals(dirtyLimit.query()[0]!.limit, 25);
   assertEquals(throttles, [75]);
   assertEquals(throttle.info(), {
     "dirty-limit-throttle-time-per-round": 30_000,

@@ -93,17 +93,11 @@ async function failureOf(migration: Promise<unknown>): Promise<MigrationError> {
   throw new Error("It succeeded");
 }
 
-/** How many threads of this process are workers. */
+/** How many threads of this process are workers; another program looks, as in `victim.ts`. */
 function workerThreads(): number {
-  let count = 0;
-  for (const { name } of Deno.readDirSync("/proc/self/task")) {
-    try {
-      if (Deno.readTextFileSync(`/proc/self/task/${name}/comm`).startsWith("worker-")) count++;
-    } catch {
-      // It has ended meanwhile.
-    }
-  }
-  return count;
+  const script = `cat /proc/${Deno.pid}/task/*/comm`;
+  const { stdout } = new Deno.Command("sh", { args: ["-c", script] }).outputSync();
+  return new TextDecoder().decode(stdout).match(/^worker-/gm)?.length ?? 0;
 }
 
 const FIELDS = [
@@ -167,7 +161,8 @@ Deno.test("A channel that never arrives fails both sides, by its name", async ()
     incoming: { channelsTimeout: 200 },
   });
   assert(destination instanceof ConnectionLostError);
-  assertEquals(destination.place.channel, "multifd 2, multifd 3");
+  // The main channel may be silent still: then it is missing as well.
+  assert(destination.place.channel?.endsWith("multifd 2, multifd 3"), destination.message);
 });
 
 Deno.test("A channel more than there may be fails both sides, by its name", async () => {
@@ -199,6 +194,8 @@ for (
 Deno.test("A destination that stops reading fails both sides, and the source names the channel", async () => {
   const { source } = await fails({
     parameters: { "zero-page-detection": "none" },
+    // It must not be the first to lose patience.
+    incoming: { stallTimeout: 3000 },
     between: (tap) => {
       for (const connection of [1, 2]) tap.forward(connection).stallAfter(FIRST_PACKET + 3000);
     },

@@ -9,7 +9,7 @@ import { importsOf, readSources, roomOf } from "./sources.ts";
 /** Each level's rooms import from their own level and from those below it. */
 const LEVELS: readonly (readonly string[])[] = [
   ["cli", "qmp"],
-  ["control"],
+  ["control", "analyze"],
   ["savevm", "ram", "postcopy", "multifd", "bitmap", "image"],
   ["batch", "dirty", "vmstate"],
   ["machine"],
@@ -23,7 +23,7 @@ const APART: Readonly<Record<string, readonly string[]>> = {
   os: ["errors"],
   wire: ["errors"],
   threads: ["errors", "wire"],
-  transport: ["errors", "wire", "os"],
+  transport: ["errors", "wire", "os", "threads"],
   vmstate: ["errors", "wire"],
 };
 

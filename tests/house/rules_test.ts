@@ -26,7 +26,7 @@ Deno.test("Foreign functions and pointers are in src/os only: everything else ru
 });
 
 Deno.test("Only the command line speaks to people, reads their settings and ends the process", async () => {
-  const pattern = /\bconsole\.|\bDeno\.(stdout|stderr|stdin|args|env|exit)\b/;
+  const pattern = /\bconsole\.|\bDeno\.(stdout|stderr|args|env|exit)\b/;
   assertEquals(linesWith(await codeOutside("src/cli/"), pattern), []);
 });
 

@@ -19,7 +19,7 @@ import type { MachineImage } from "../../src/image/machine_image.ts";
 import { formatUri, parseUri } from "../../src/transport/uri.ts";
 import { Authority, missingOpenssl } from "../support/certificates.ts";
 import { assertSameMemory } from "../support/guest_memory.ts";
-import { QemuLab, qemuTest } from "../support/qemu_lab.ts";
+import { type QemuLab, qemuTest } from "../support/qemu_lab.ts";
 import type { Qemu } from "../support/qemu.ts";
 import type { QemuVersion } from "../support/qemu_program.ts";
 import { checkSweep } from "../support/sweep_check.ts";

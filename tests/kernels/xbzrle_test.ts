@@ -101,6 +101,30 @@ Deno.test("The XBZRLE decoder takes runs that are split, and leaves the rest as 
   assertEquals(decoder.xbzrle(OUT, 0, 0, 4096), 0);
 });
 
+Deno.test("The XBZRLE encoder goes on after a run that was too much, wherever that ended", () => {
+  // Every second byte is too much at 2730; what follows is looked at all the same.
+  for (const last of [2728, 2730, 2732, 2750, 2752, 2815, 2816, 2817, 3000]) {
+    const { ram, cache, io, encoder } = kernels();
+    const page = changed(4096, [...every(2, last), 4000, 4090, 4095]);
+    ram.set(page);
+    const expected = encodeDifferences(new Uint8Array(4096), page);
+    const length = encoder.encode(0, 0, 4096, OUT);
+    assertEquals(length, expected ? expected.length : -1);
+    if (expected) assertEquals(io.slice(OUT, OUT + length), expected);
+    assertEquals(new Uint8Array(cache), page);
+  }
+  // A long run that ends at a block's end, where the overflow is noticed in the next one.
+  for (const from of [0, 1, 2]) {
+    const { ram, cache, encoder } = kernels();
+    const places = [...every(2, 1100), ...every(1, 4032, 1500 - from), 4080, 4095];
+    const page = changed(4096, places);
+    ram.set(page);
+    assertEquals(encodeDifferences(new Uint8Array(4096), page), undefined);
+    assertEquals(encoder.encode(0, 0, 4096, OUT), -1);
+    assertEquals(new Uint8Array(cache), page);
+  }
+});
+
 /** What is wrong, and which rule it breaks. */
 const WRONG: readonly (readonly [string, readonly number[], number])[] = [
   ["a single byte", [0], 1],

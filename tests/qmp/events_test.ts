@@ -6,7 +6,7 @@ import { Machine } from "../../src/machine/machine.ts";
 import { followEvents, type QmpEvent, qmpEvent } from "../../src/qmp/events.ts";
 import type { QmpTarget } from "../../src/qmp/target.ts";
 import { formatUri } from "../../src/transport/uri.ts";
-import { Pair } from "../control/fixtures/pair.ts";
+import { Pair, settings } from "../control/fixtures/pair.ts";
 import { smallMachine } from "./fixtures/served.ts";
 
 /** What clients of a target are told, without the rounds, whose number depends on time. */
@@ -68,29 +68,40 @@ Deno.test("A migration's statuses are told only with the capability events", asy
   }
 });
 
-Deno.test("A machine that is made by its migration is followed from then on", async () => {
+Deno.test("Machines that are made by their migrations are followed from then on", async () => {
   await using pair = await Pair.create();
-  let made: Machine | undefined;
+  const made: Machine[] = [];
   const control = new MigrationControl({
     target: () =>
       new MachineTarget(async () => {
-        return made = await Machine.create({ name: "pair", ram: { ram: 16 * 4096 } });
+        const machine = await Machine.create({ name: "pair", ram: { ram: 16 * 4096 } });
+        made.push(machine);
+        return machine;
       }),
   });
   const names: string[] = [];
   const target: QmpTarget = {
     control,
     get machine() {
-      return made;
+      return made.at(-1);
     },
     quit: () => {},
   };
   const end = followEvents(target, ({ event }: QmpEvent) => names.push(event));
+  const first = control.migrateIncoming("tcp:127.0.0.1:0");
+  const paused = pair.send(formatUri(await first.listening), {
+    ...settings({ "pause-before-switchover": true }),
+    onEvent: (event) => {
+      if (event.event === "MIGRATION" && event.data.status === "pre-switchover") paused.cancel();
+    },
+  });
+  await Promise.allSettled([first.completed, paused.completed]);
+  await control.cleanedUp();
   const incoming = control.migrateIncoming("tcp:127.0.0.1:0");
   const outgoing = pair.send(formatUri(await incoming.listening));
   await Promise.all([incoming.completed, outgoing.completed]);
-  await made!.stop();
-  assertEquals(names, ["RESUME", "STOP"]);
+  await made.at(-1)!.stop();
+  assertEquals([made.length, names], [2, ["RESUME", "STOP"]]);
   end();
-  await made![Symbol.asyncDispose]();
+  for (const machine of made) await machine[Symbol.asyncDispose]();
 });

@@ -2,8 +2,10 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ConnectionLostError } from "../../src/errors.ts";
 import { GuestRam } from "../../src/machine/guest_ram.ts";
 import { endSending, saveLoop, type SaveLoopInput } from "../../src/ram/save_loop.ts";
+import { PageIndex } from "../../src/ram/page_index.ts";
 import { ChannelCounters } from "../../src/threads/channel_counters.ts";
 import { JobKind, JobRing, Progress } from "../../src/threads/job_ring.ts";
+import { RequestQueue } from "../../src/threads/request_queue.ts";
 import { assertSameRam, patternedRam, SPECS } from "./fixtures/patterned_ram.ts";
 import { MemoryChannel } from "./fixtures/channels.ts";
 import { decodeAll } from "./fixtures/decode_all.ts";
@@ -139,4 +141,85 @@ Deno.test("endSending() waits for the peer's end, and hears when there is none",
   await assertRejects(() => endSending(new MemoryChannel([], 0), false), ConnectionLostError);
   // Where somebody else listens, it is his to hear.
   await endSending(new MemoryChannel([], 0), true);
+});
+
+Deno.test("saveLoop() notes where in the stream each page's record stands", async () => {
+  const ram = patternedRam(false);
+  const { ring, input } = setUp(ram);
+  const index = PageIndex.create(ram.blocks.map(({ pageCount }) => pageCount));
+  ring.pushBytes(Uint8Array.of(1, 2, 3));
+  pushAll(ring, ram, 5);
+  ring.pushMark(JobKind.END);
+  const channel = new MemoryChannel();
+  await saveLoop(channel, { ...input, index: index.layout });
+  const view = new DataView(channel.written.buffer);
+  for (const block of ram.blocks) {
+    for (let page = 0; page < block.pageCount; page++) {
+      const header = Number(view.getBigUint64(index.offset(block.index, page)));
+      assertEquals([header - header % 4096, index.isZero(block.index, page)], [
+        page * 4096,
+        page % 3 === 0,
+      ]);
+    }
+  }
+});
+
+Deno.test("In postcopy saveLoop() makes parts by itself and sends requested pages first", async () => {
+  const ram = patternedRam(false);
+  const { ring, input } = setUp(ram);
+  const requests = RequestQueue.create(new Progress());
+  const channel = new MemoryChannel();
+  ring.pushBytes(Uint8Array.of(9));
+  ring.pushMark(JobKind.POSTCOPY);
+  ring.beginBatch(1);
+  ring.addRun(0, 128);
+  ring.publishBatch();
+  ring.pushBytes(Uint8Array.of(8, 8));
+  ring.pushMark(JobKind.END);
+  // The second request comes while the batch is being sent, and of the third all is sent by then.
+  requests.push(2, 30, 2);
+  const write = channel.write.bind(channel);
+  channel.write = async (bytes) => {
+    await write(bytes);
+    if (channel.writes.length === 2) {
+      requests.push(0, 1, 1);
+      requests.push(2, 30, 1);
+    }
+  };
+  await saveLoop(channel, { ...input, postcopy: { requests: requests.layout, sectionId: 5 } });
+  const { written } = channel;
+  assertEquals(written.subarray(0, 6).toHex(), "090200000005");
+  const end = "00000000000000107e00000005" + "0808";
+  assertEquals(written.subarray(-15).toHex(), end);
+  const received = GuestRam.create(SPECS);
+  decodeAll(received, written.subarray(6, -15), 65_536);
+  assertEquals(received.blocks.map((block) => block.received.count()), [1, 128, 2]);
+  // In the order of the stream: what was asked for before the batch, and in the midst of it.
+  const text = new TextDecoder("latin1").decode(written);
+  const names = ["/rom@etc/acpi/tables", "pc.ram", "low"].map((name) => text.indexOf(name));
+  assert(names[0]! > 0 && names[0]! < names[1]! && names[1]! < names[2]!);
+  assert(names[2]! < text.lastIndexOf("pc.ram"));
+  assertEquals(ram.blocks.map((block) => block.dirty.count()), [4, 72, 30]);
+});
+
+Deno.test("In postcopy saveLoop() wakes for a request, and writes it at once", async () => {
+  const ram = patternedRam(false);
+  const { ring, input } = setUp(ram);
+  const requests = RequestQueue.create(new Progress());
+  const channel = new MemoryChannel();
+  ring.pushMark(JobKind.POSTCOPY);
+  requests.push(1, 1, 1);
+  const written = Promise.withResolvers<number>();
+  const write = channel.write.bind(channel);
+  channel.write = async (bytes) => {
+    await write(bytes);
+    written.resolve(channel.written.length);
+    ring.pushMark(JobKind.END);
+  };
+  const loop = saveLoop(channel, {
+    ...input,
+    postcopy: { requests: requests.layout, sectionId: 5 },
+  });
+  assertEquals(await written.promise, 5 + 8 + 7 + 4096);
+  assertEquals(await loop, true);
 });

@@ -35,7 +35,12 @@ export function missingOpenssl(): string | undefined {
   }
 }
 
-/** Registers a test that needs certificates; where they cannot be made it is skipped and says so. */
+/**
+ * Registers a test that needs certificates. Where they cannot be made it is skipped and says so, or fails
+ * when `FERRY_REQUIRE_OPENSSL=1`.
+ * @param name What is claimed.
+ * @param fn The test; it gets an authority of its own.
+ */
 export function tlsTest(name: string, fn: (authority: Authority) => Promise<void>): void {
   const missing = missingOpenssl();
   if (missing !== undefined && Deno.env.get("FERRY_REQUIRE_OPENSSL") !== "1") {

@@ -6,12 +6,14 @@
  */
 import { Qemu, type QemuOptions } from "./qemu.ts";
 import { Ferry, type FerryOptions } from "./run_ferry.ts";
-import { findQemu, type QemuVersion } from "./qemu_program.ts";
+import { findQemu, type QemuTarget, type QemuVersion } from "./qemu_program.ts";
 
 /** What a test needs. */
 export interface QemuTestOptions {
   /** The releases it starts. */
   readonly needs: readonly QemuVersion[];
+  /** Of which machines. @default {"x86_64"} */
+  readonly target?: QemuTarget;
   /** Whether to leave the test out for another reason. @default {false} */
   readonly ignore?: boolean;
 }
@@ -100,7 +102,8 @@ export function qemuTest(
   options: QemuTestOptions,
   fn: (lab: QemuLab) => Promise<void>,
 ): void {
-  const missing = options.needs.map(findQemu).filter((found) => typeof found === "string");
+  const missing = options.needs.map((version) => findQemu(version, options.target))
+    .filter((found) => typeof found === "string");
   const reason = missing.join("; ");
   const required = Deno.env.get("FERRY_REQUIRE_QEMU") === "1";
   if (missing.length > 0 && !required) {

@@ -10,6 +10,9 @@
 /** The releases that tests ask for. */
 export type QemuVersion = "10.0" | "7.2";
 
+/** The kinds of machine that tests ask for. */
+export type QemuTarget = "x86_64" | "aarch64" | "riscv64";
+
 /** A QEMU that can be started. */
 export interface QemuProgram {
   readonly version: QemuVersion;
@@ -21,25 +24,30 @@ export interface QemuProgram {
   readonly banner: string;
 }
 
-const NAME = "qemu-system-x86_64";
+const NAME = "qemu-system-";
 const VARIABLES = { "10.0": "FERRY_QEMU_10", "7.2": "FERRY_QEMU_72" } as const;
 const REPOSITORY = new URL("../../", import.meta.url).pathname;
 /** Where Debian's packages keep firmware, below the folder they are unpacked into. */
 const DATA_FOLDERS = ["share/qemu", "share/seabios", "lib/ipxe/qemu"] as const;
 
-const found = new Map<QemuVersion, QemuProgram | string>();
+const found = new Map<string, QemuProgram | string>();
 
 /**
  * Looks for a QEMU.
  * @param version Which release.
+ * @param target Of which machines; the variables name the QEMU of x86, and others are looked for beside it.
  * @returns The program, or why there is none.
  */
-export function findQemu(version: QemuVersion): QemuProgram | string {
-  let result = found.get(version);
+export function findQemu(
+  version: QemuVersion,
+  target: QemuTarget = "x86_64",
+): QemuProgram | string {
+  const key = `${version} ${target}`;
+  let result = found.get(key);
   if (result === undefined) {
-    const named = Deno.env.get(VARIABLES[version]);
-    const places = named ? [named] : [NAME, `${REPOSITORY}.ci/qemu-${version}`];
-    found.set(version, result = searchQemu(version, places));
+    const named = Deno.env.get(VARIABLES[version])?.replace(/x86_64$/, target);
+    const places = named ? [named] : [NAME + target, `${REPOSITORY}.ci/qemu-${version}`];
+    found.set(key, result = searchQemu(version, places, target));
   }
   return result;
 }
@@ -48,12 +56,17 @@ export function findQemu(version: QemuVersion): QemuProgram | string {
  * Looks for a QEMU in some places.
  * @param version Which release.
  * @param places Programs, or folders that packages were unpacked into.
+ * @param target Of which machines.
  * @returns The first of that release, or why there is none.
  */
-export function searchQemu(version: QemuVersion, places: readonly string[]): QemuProgram | string {
+export function searchQemu(
+  version: QemuVersion,
+  places: readonly string[],
+  target: QemuTarget = "x86_64",
+): QemuProgram | string {
   const met: string[] = [];
   for (const place of places) {
-    const path = isFolder(place) ? `${place}/usr/bin/${NAME}` : place;
+    const path = isFolder(place) ? `${place}/usr/bin/${NAME}${target}` : place;
     const banner = ask(path);
     if (banner?.startsWith(`QEMU emulator version ${version}.`)) {
       return { version, path, dataArgs: dataArgsOf(path), banner };

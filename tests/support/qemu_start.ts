@@ -7,7 +7,7 @@
  */
 import { Child } from "./child.ts";
 import { withPatience } from "./event_log.ts";
-import { findQemu, type QemuProgram, type QemuVersion } from "./qemu_program.ts";
+import { findQemu, type QemuProgram, type QemuTarget, type QemuVersion } from "./qemu_program.ts";
 import { QmpClient, QmpClosedError } from "./qmp_client.ts";
 import { closeQuietly } from "./sockets.ts";
 import { SerialLog } from "./serial_log.ts";
@@ -17,6 +17,8 @@ import type { SweepGuest, SweepGuestDelivery } from "./sweep_guest.ts";
 export interface QemuOptions {
   /** Which release. */
   readonly version: QemuVersion;
+  /** Of which machines. @default {"x86_64"} */
+  readonly target?: QemuTarget;
   /** Its name in error messages, such as `source`. @default {"QEMU" and the version} */
   readonly name?: string;
   /** The machine type with its options. @default {COMMON_MACHINE} */
@@ -65,7 +67,7 @@ const MIB = 1024 ** 2;
  * @throws {QemuExitedError} When it does not come up, with what it wrote to stderr.
  */
 export async function startQemu(options: QemuOptions, dir: string): Promise<StartedQemu> {
-  const program = findQemu(options.version);
+  const program = findQemu(options.version, options.target);
   if (typeof program === "string") throw new QemuExitedError(program);
   const args = await argumentsOf(options, program, dir);
   using qmpListener = Deno.listen({ transport: "unix", path: `${dir}/qmp` });

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertStrictEquals } from "@std/assert";
+import { setImmediate } from "node:timers";
 import { SpareWorkers } from "../../src/threads/spare_workers.ts";
 import { WorkerHandle } from "../../src/threads/worker_handle.ts";
 import type { Start } from "./fixtures/worker.ts";
@@ -61,4 +62,29 @@ Deno.test("SpareWorkers ends the threads that nobody took, also while they are b
   spares.prepare(url, 5);
   await spares[Symbol.asyncDispose]();
   assertStrictEquals(spares.take(url), undefined);
+});
+
+Deno.test("SpareWorkers' threads rehearse, and those that are started when they are needed do not", async () => {
+  for (const reserve of [1, 0]) {
+    await using spares = new SpareWorkers();
+    spares.prepare(url, reserve);
+    await spares.ready();
+    const said = Promise.withResolvers<string>();
+    await using worker = await WorkerHandle.start<Start, string, string>({
+      ...{ name: "fixture", url, spares, start: { behaviour: "say whether it has rehearsed" } },
+      onMessage: said.resolve,
+    });
+    assertEquals(await said.promise, reserve === 1 ? "yes" : "no");
+    await worker.ended;
+  }
+});
+
+Deno.test("SpareWorkers.ready() does not wait for a thread that was taken while it was being started", async () => {
+  await using spares = new SpareWorkers();
+  spares.prepare(url, 2);
+  let taken;
+  // The first is started in the next turn of the event loop, and loads its module for longer.
+  while (!(taken = spares.take(url))) await new Promise((resolve) => setImmediate(resolve));
+  await spares.ready();
+  await taken.terminate();
 });

@@ -45,19 +45,19 @@ Deno.test("BridgeChannel.close() in a worker rejects what is pending and ends th
   await remote[Symbol.asyncDispose]();
 });
 
-Deno.test("BridgeChannel reports a connection that the main thread lost", async () => {
+Deno.test("BridgeChannel reports a connection that the main thread lost, and how", async () => {
   using _ = keepEventLoop();
   const [ours, peer] = await connectedChannels();
   const channel = new BridgeChannel(startBridge(ours, new Uint8Array(0)));
   const reading = assertRejects(
     () => channel.read(new Uint8Array(1)),
     ConnectionLostError,
-    "the main thread lost it",
+    `Lost the connection to ${ours.peer}: it was closed on this side`,
   );
   ours.close();
   await reading;
-  await assertRejects(() => channel.write(new Uint8Array(1)), ConnectionLostError, "lost it");
-  await assertRejects(() => channel.shutdown(), ConnectionLostError, "lost it");
+  await assertRejects(() => channel.write(new Uint8Array(1)), ConnectionLostError, "closed on");
+  await assertRejects(() => channel.shutdown(), ConnectionLostError, "closed on");
   channel.close();
   peer.close();
 });

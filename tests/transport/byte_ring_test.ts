@@ -74,3 +74,17 @@ Deno.test("createRing() refuses what is no power of two", () => {
     assertThrows(() => createRing(capacity), RangeError, "not a power of two");
   }
 });
+
+Deno.test("ByteRing: each side says why it failed, as far as there is room", () => {
+  const memory = createRing(16);
+  const [writer, reader] = [new ByteRing(memory), new ByteRing(memory)];
+  assertEquals([reader.writerReason, writer.readerReason], ["", ""]);
+  writer.failWriter("connection reset by the peer");
+  reader.failReader("é".repeat(1000));
+  assertEquals([reader.writer, reader.writerReason], [
+    RingSide.FAILED,
+    "connection reset by the peer",
+  ]);
+  assertEquals([writer.reader, writer.readerReason], [RingSide.FAILED, "é".repeat(224)]);
+  assertEquals(reader.length, 0, "reasons are not in the ring");
+});

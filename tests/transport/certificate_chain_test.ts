@@ -93,6 +93,8 @@ tlsTest("chainProblem() does not follow a chain for ever", async (ca) => {
 });
 
 tlsTest("dateProblem() is that of one certificate", async (ca) => {
+  const young = await ca.issue("young", { days: 1 });
+  assertEquals(dateProblem(read(young.certificate)[0]!.x509), undefined);
   const [own] = read(ca.own.certificate);
   assertEquals(dateProblem(own!.x509), undefined);
   assertStringIncludes(dateProblem(own!.x509, 0) ?? "", "is not valid yet");

@@ -1,0 +1,63 @@
+/**
+ * What both sides must agree on before anything else comes (wire-format §1.4; QEMU `migration/savevm.c`,
+ * `configuration_post_load` and its subsections): some capabilities, and with `validate-uuid` which machine
+ * it is.
+ *
+ * @module
+ */
+import { IncompatibleError } from "../errors.ts";
+import { formatUuid, sameUuid } from "../machine/uuid.ts";
+import type { Configuration } from "../wire/configuration.ts";
+import { type Capabilities, type CapabilityName, isCapabilityName } from "./capabilities.ts";
+import type { OutgoingMachine } from "./outgoing_machine.ts";
+
+/** The capabilities that the stream names: it looks different with them. */
+const VALIDATED: readonly CapabilityName[] = ["x-ignore-shared", "mapped-ram"];
+
+/** The configuration that a source sends. */
+export function sentConfiguration(
+  machine: Pick<OutgoingMachine, "configuration" | "uuid">,
+  capabilities: Capabilities,
+): Configuration {
+  const { configuration, uuid } = machine;
+  return capabilities["validate-uuid"] && uuid ? { ...configuration, uuid } : configuration;
+}
+
+/**
+ * Compares the capabilities that a stream names with those of this side.
+ * @throws {IncompatibleError} If one is on at one side only, or unknown.
+ */
+export function requireSameCapabilities(
+  configuration: Configuration,
+  capabilities: Capabilities,
+): void {
+  const theirs = configuration.capabilities ?? [];
+  const unknown = theirs.find((name) => !isCapabilityName(name));
+  if (unknown !== undefined) {
+    throw new IncompatibleError(`The source has a capability "${unknown}", which is unknown here`);
+  }
+  for (const name of VALIDATED) {
+    const there = theirs.includes(name);
+    if (there === capabilities[name]) continue;
+    throw new IncompatibleError(
+      `Capability ${name} is ${there ? "on" : "off"} at the source and ` +
+        `${there ? "off" : "on"} here`,
+      { advice: "Both sides must have the same capabilities." },
+    );
+  }
+}
+
+/**
+ * Compares the UUID that a stream names with that of the machine here. A side without one takes any.
+ * @throws {IncompatibleError} If they differ.
+ */
+export function requireSameUuid(
+  configuration: Configuration,
+  uuid: Uint8Array | undefined,
+): void {
+  if (!configuration.uuid || !uuid || sameUuid(configuration.uuid, uuid)) return;
+  throw new IncompatibleError(
+    `The stream is of machine ${formatUuid(configuration.uuid)}, this one is ${formatUuid(uuid)}`,
+    { advice: "Give both machines the same UUID, or turn the source's `validate-uuid` off." },
+  );
+}

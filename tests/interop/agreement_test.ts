@@ -1,0 +1,115 @@
+/**
+ * What both sides must agree on, with a real QEMU at the other end.
+ *
+ * @module
+ */
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { ImageTarget } from "../../src/control/image_target.ts";
+import { IncomingMigration } from "../../src/control/incoming.ts";
+import { MachineSource } from "../../src/control/machine_source.ts";
+import { OutgoingMigration } from "../../src/control/outgoing.ts";
+import { IncompatibleError } from "../../src/errors.ts";
+import { Machine } from "../../src/machine/machine.ts";
+import { formatUri, parseUri } from "../../src/transport/uri.ts";
+import { settings } from "../control/fixtures/pair.ts";
+import { qemuTest } from "../support/qemu_lab.ts";
+import { SweepGuest } from "../support/sweep_guest.ts";
+
+const ONE = "6d2c1b3a-5f4e-4d6c-8b7a-0123456789ab";
+const OTHER = "7d2c1b3a-5f4e-4d6c-8b7a-0123456789ab";
+const guest = new SweepGuest({ paceMs: 5 });
+const NEEDS = { needs: ["10.0"] } as const;
+
+function receiveImage(capabilities = {}) {
+  const target = new ImageTarget(() => Promise.resolve());
+  const uri = parseUri("tcp:127.0.0.1:0");
+  return { target, incoming: new IncomingMigration(target, { uri, ...settings(capabilities) }) };
+}
+
+qemuTest(
+  "/migration/precopy/tcp/plain/switchover-ack: QEMU waits for Ferry's word",
+  NEEDS,
+  async (lab) => {
+    const source = await lab.qemu("10.0", { name: "source", guest });
+    const on = { "return-path": true, "switchover-ack": true };
+    await source.setCapabilities(on);
+    await source.serial.waitForHeartbeats();
+    const { incoming } = receiveImage(on);
+    await source.migrateAndWait(formatUri(await incoming.listening));
+    await incoming.completed;
+  },
+);
+
+/** A Ferry that sends a machine `none`, which QEMU has as well, to a QEMU. */
+async function sendToQemu(
+  lab: Parameters<Parameters<typeof qemuTest>[2]>[0],
+  uuids: readonly (string | undefined)[],
+  capabilities: Record<string, boolean>,
+) {
+  const [own, theirs] = uuids;
+  await using machine = await Machine.create({
+    name: "none",
+    ram: { ram: 2 ** 20 },
+    ...own && { uuid: own },
+  });
+  await machine.start();
+  const destination = await lab.qemu("10.0", {
+    ...{ name: "destination", machine: "none", incoming: "defer", paused: true },
+    args: ["-m", "1M", ...theirs ? ["-uuid", theirs] : []],
+  });
+  await destination.setCapabilities(capabilities);
+  await destination.migrateIncoming(lab.unix(), { "exit-on-error": false });
+  const outgoing = new OutgoingMigration(new MachineSource(machine), {
+    uri: parseUri(lab.unix()),
+    ...settings(capabilities),
+  });
+  await outgoing.completed.catch(() => {});
+  const status = await destination.waitForStatus("completed", "failed");
+  assertEquals(machine.running, status === "failed");
+  return status;
+}
+
+qemuTest(
+  "/migration/precopy/tcp/plain/switchover-ack: Ferry waits for QEMU's word",
+  NEEDS,
+  async (lab) => {
+    const on = { "return-path": true, "switchover-ack": true };
+    assertEquals(await sendToQemu(lab, [], on), "completed");
+  },
+);
+
+const validated = { "return-path": true, "validate-uuid": true };
+for (
+  const [path, uuids, status] of [
+    ["/migration/validate_uuid", [ONE, ONE], "completed"],
+    ["/migration/validate_uuid_error", [ONE, OTHER], "failed"],
+    ["/migration/validate_uuid_src_not_set", [undefined, ONE], "completed"],
+    ["/migration/validate_uuid_dst_not_set", [ONE, undefined], "completed"],
+  ] as const
+) {
+  qemuTest(`${path}: QEMU compares Ferry's UUID`, NEEDS, async (lab) => {
+    assertEquals(await sendToQemu(lab, uuids, validated), status);
+  });
+}
+
+qemuTest("/migration/validate_uuid: an image keeps a QEMU's UUID", NEEDS, async (lab) => {
+  const source = await lab.qemu("10.0", { name: "source", guest, args: ["-uuid", ONE] });
+  await source.setCapabilities(validated);
+  await source.serial.waitForHeartbeats();
+  const { target, incoming } = receiveImage();
+  await source.migrateAndWait(formatUri(await incoming.listening));
+  await incoming.completed;
+  assertEquals(target.image.configuration.uuid?.toHex(), ONE.replaceAll("-", ""));
+});
+
+qemuTest("A QEMU with x-ignore-shared is refused, and its guest runs on", NEEDS, async (lab) => {
+  const source = await lab.qemu("10.0", { name: "source", guest });
+  await source.setCapabilities({ "return-path": true, "x-ignore-shared": true });
+  await source.serial.waitForHeartbeats();
+  const { incoming } = receiveImage();
+  await source.migrate(formatUri(await incoming.listening));
+  const error = await assertRejects(() => incoming.completed, IncompatibleError);
+  assert(error.message.includes("x-ignore-shared is on at the source"));
+  await source.waitForStatus("failed");
+  await source.waitForRunState("running");
+});
