@@ -3,8 +3,8 @@ import { IncomingMigration, type IncomingOptions } from "../../src/control/incom
 import { MachineTarget } from "../../src/control/machine_target.ts";
 import {
   ConnectionLostError,
-  IncompatibleError,
   StateError,
+  StreamFormatError,
   TransportError,
 } from "../../src/errors.ts";
 import { Machine } from "../../src/machine/machine.ts";
@@ -405,5 +405,5 @@ Deno.test("What may not come while the guest runs pauses the migration", async (
 Deno.test("Without the capability a source that wants postcopy is told why not", async () => {
   await using postcopy = await Postcopy.begin({ ...settings() });
   await postcopy.source.begin(postcopy.uri);
-  await assertRejects(() => postcopy.incoming.completed, IncompatibleError, "does not expect");
+  await assertRejects(() => postcopy.incoming.completed, StreamFormatError, "does not expect");
 });
