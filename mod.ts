@@ -33,7 +33,12 @@ export {
 } from "./src/control/migration_control.ts";
 export type { Capabilities, CapabilityName } from "./src/control/capabilities.ts";
 export type { ParameterChanges, ParameterName, Parameters } from "./src/control/parameters.ts";
-export type { MigrationEvent, MigrationInfo, RamInfo } from "./src/control/migration_info.ts";
+export type {
+  MigrationEvent,
+  MigrationInfo,
+  RamInfo,
+  XbzrleCacheInfo,
+} from "./src/control/migration_info.ts";
 export type { MigrationStatus } from "./src/control/migration_status.ts";
 export { QmpServer, type QmpServerOptions, serveQmp } from "./src/qmp/server.ts";
 export type {

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { openPageDecoder } from "../src/postcopy/page_decoder.ts";
 import {
   type FromMainReceive,
   LoadLoop,
@@ -14,7 +15,7 @@ import { serveWorker } from "../src/threads/worker_port.ts";
 import { openChannel } from "../src/transport/open_channel.ts";
 
 serveWorker<MainReceiveStart, ToMainReceive, FromMainReceive>(async (start, port) => {
-  const loop = new LoadLoop(openChannel(start.channel), start);
+  const loop = new LoadLoop(openChannel(start.channel), start, openPageDecoder);
   port.ready();
   const filling = loop.fill().catch((error) => {
     port.post({ kind: "broken", error: toPostedError(error) });

@@ -5,7 +5,7 @@
  */
 import type { Analysis, WalkedElement } from "./analysis.ts";
 import { BitmapWalk, type WalkedBitmap } from "./live_sections.ts";
-import { layOutTable } from "./text_table.ts";
+import { layOutTable, visible } from "./text_table.ts";
 
 /** A block's pages as numbers. */
 export interface BlockSummary {
@@ -88,7 +88,7 @@ export function summaryText(analysis: Analysis): string {
     "",
     ...elementText(summary),
     ...(summary.odd.length > 0 ? ["", "Odd:", ...summary.odd.map((each) => `  ${each}`)] : []),
-  ].join("\n") + "\n";
+  ].map(visible).join("\n") + "\n";
 }
 
 function headline(summary: Summary): string[] {

@@ -51,14 +51,16 @@ export class WalkedBlock implements ListedBlock {
   readonly hostPageSize: number | undefined;
   /** How many pages it has. */
   readonly pages: number;
-  /** Page records of each kind. */
-  readonly records: Record<PageKind, number> = { normal: 0, zero: 0, xbzrle: 0, compressed: 0 };
   /** Pages that came at least once. */
   sent = 0;
   /** Pages that came more than once. */
   sentAgain = 0;
   /** Where it is in a mapped-ram file. */
   mapped: MappedPlace | undefined;
+  #normal = 0;
+  #zero = 0;
+  #xbzrle = 0;
+  #compressed = 0;
   readonly #segments: (Uint8Array | undefined)[] = [];
   #segment: Uint8Array = new Uint8Array(0);
   /** The segment's first page. */
@@ -75,9 +77,20 @@ export class WalkedBlock implements ListedBlock {
     this.pages = Math.ceil(listed.length / listed.pageSize);
   }
 
+  /** Page records of each kind. */
+  get records(): Readonly<Record<PageKind, number>> {
+    return {
+      ...{ normal: this.#normal, zero: this.#zero },
+      ...{ xbzrle: this.#xbzrle, compressed: this.#compressed },
+    };
+  }
+
   /** Counts a page that came. */
   count(page: number, kind: PageKind): void {
-    this.records[kind]++;
+    if (kind === "normal") this.#normal++;
+    else if (kind === "zero") this.#zero++;
+    else if (kind === "xbzrle") this.#xbzrle++;
+    else this.#compressed++;
     if (page < this.#first || page >= this.#first + this.#segment.length) this.#select(page);
     const at = page - this.#first;
     const before = this.#segment[at]!;

@@ -33,7 +33,7 @@ export async function receive(args: ReceiveArguments): Promise<number> {
   await using place = await makePlace(args, output);
   const control = new MigrationControl({
     target: () => place.target,
-    transport: transportOf(args),
+    transport: { ...transportOf(args), onRefused: ({ message }) => output.warn(message) },
   });
   control.onEvent((event) => output.event(event));
   control.setCapabilities(args.capabilities);

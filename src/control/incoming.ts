@@ -67,6 +67,8 @@ const FAREWELL_TIMEOUT_MS = 2000;
 const DESCRIPTION_TIMEOUT_MS = 30_000;
 /** How long a source may take from its connection to its list of RAM blocks, in milliseconds. */
 const BEGINNING_TIMEOUT_MS = 30_000;
+/** How long the other channels may take once one is there, if each has a handshake, in milliseconds. */
+const TLS_CHANNELS_TIMEOUT_MS = 30_000;
 
 /** What a migration is told. */
 export interface IncomingOptions {
@@ -242,16 +244,19 @@ export class IncomingMigration implements LoadTarget {
     return await listen(uri, {
       ...this.options.transport,
       ...await tlsTransport("destination", this.options),
+      spares: this.#spares,
       signal,
     });
   }
 
   async #accept(): Promise<void> {
     const { capabilities, parameters, transport, channelsTimeout, stallTimeout } = this.options;
+    const timeoutMs = channelsTimeout ??
+      (parameters["tls-creds"] === "" ? undefined : TLS_CHANNELS_TIMEOUT_MS);
     const { main: endpoint, multifd: channels } = await acceptChannels(this.#listener!, {
       multifd: capabilities.multifd ? parameters["multifd-channels"] : 0,
       ...this.target.uuid && { uuid: this.target.uuid },
-      ...channelsTimeout !== undefined && { timeoutMs: channelsTimeout },
+      ...timeoutMs !== undefined && { timeoutMs },
       signal: this.#abort.signal,
     });
     this.#endpoint = endpoint;

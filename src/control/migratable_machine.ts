@@ -20,7 +20,7 @@ export interface MigratableMachineOptions extends MachineOptions {
   /** The maker of the dirty log. @default {the best that host and guest allow} */
   readonly dirtyLog?: DirtyLogKind;
   /** How sockets are opened. */
-  readonly transport?: Pick<TransportOptions, "handOff" | "vsock">;
+  readonly transport?: Pick<TransportOptions, "handOff" | "vsock" | "onRefused">;
 }
 
 /** How one migration is made. */

@@ -35,7 +35,7 @@ export interface MigrationControlOptions {
   /** Gives the place for a machine that arrives; without it none can. Asked anew for each migration. */
   readonly target?: () => IncomingTarget;
   /** How sockets are opened. */
-  readonly transport?: Pick<TransportOptions, "handOff" | "vsock">;
+  readonly transport?: Pick<TransportOptions, "handOff" | "vsock" | "onRefused">;
   /** Threads in reserve; they stay the caller's. */
   readonly spares?: SpareWorkers;
 }
@@ -58,7 +58,7 @@ export class MigrationControl {
   #parameters: Parameters = defaultParameters();
   #outgoing: OutgoingMigration | undefined;
   #incoming: IncomingMigration | undefined;
-  /** Where the arriving migration can be connected to, while it waits. */
+  /** Where the arriving migration listened last. */
   #listeningAt: MigrationUri | undefined;
   /** What is not over yet: migrations, and the question for what is to be migrated. */
   readonly #underWay = new Set<Promise<unknown>>();
@@ -215,13 +215,7 @@ export class MigrationControl {
       uri,
       ...settings,
       ...transport && { transport },
-      onEvent: (event) => {
-        // Whatever comes after the wait, nobody can connect any more.
-        if (event.event === "MIGRATION" && event.data.status !== "setup") {
-          this.#listeningAt = undefined;
-        }
-        this.#emit(event);
-      },
+      onEvent: (event) => this.#emit(event),
     });
     incoming.listening.then((uri) => this.#listeningAt = uri).catch(() => {});
     this.#follow(incoming.completed);
@@ -308,9 +302,11 @@ export class MigrationControl {
     running.yank();
   }
 
+  /** Like QEMU's, it is there until the migration has ended. */
   #socketAddress(): { "socket-address"?: SocketAddress[] } {
     const uri = this.#listeningAt;
-    if (!uri || uri.kind === "exec" || uri.kind === "file") return {};
+    if (!uri || !this.#incoming || !isRunning(this.#incoming.status)) return {};
+    if (uri.kind === "exec" || uri.kind === "file") return {};
     const address = formatSocketAddress(uri);
     if (address.type !== "inet") return { "socket-address": [address] };
     // It was looked up, so it is of one family.

@@ -82,10 +82,11 @@ export class OutgoingLink implements AsyncDisposable {
 
   /** How further connections of it are made. */
   get transport(): TransportOptions {
-    const { transport } = this.options;
+    const { transport, spares } = this.options;
     return {
       ...transport,
       ...this.#tls,
+      ...spares && { spares },
       signal: this.#abort.signal,
       timeoutMs: CONNECT_TIMEOUT_MS,
     };

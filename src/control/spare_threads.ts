@@ -10,6 +10,7 @@ import { RETURN_PATH } from "../postcopy/return_path.ts";
 import { MAIN_RECEIVE } from "../ram/incoming_stream.ts";
 import { MAIN_SEND } from "../ram/outgoing_stream.ts";
 import type { SpareWorkers } from "../threads/spare_workers.ts";
+import { TLS_SESSION } from "../transport/tls_connection.ts";
 import type { Capabilities } from "./capabilities.ts";
 import type { Parameters } from "./parameters.ts";
 
@@ -28,6 +29,7 @@ export function prepareOutgoing(spares: SpareWorkers, settings: ThreadSettings):
   const { "return-path": returnPath, "postcopy-ram": postcopy } = settings.capabilities;
   if (returnPath || postcopy) spares.prepare(RETURN_PATH, 1);
   spares.prepare(MULTIFD_SEND, channelsOf(settings));
+  prepareTls(spares, settings);
 }
 
 /** Begins to start what an incoming migration will need. */
@@ -36,6 +38,12 @@ export function prepareIncoming(spares: SpareWorkers, settings: ThreadSettings):
   spares.prepare(MAIN_RECEIVE, preempt ? 2 : 1);
   if (postcopy) spares.prepare(FAULT, 1);
   spares.prepare(MULTIFD_RECEIVE, channelsOf(settings));
+  prepareTls(spares, settings);
+}
+
+function prepareTls(spares: SpareWorkers, settings: ThreadSettings): void {
+  if (settings.parameters["tls-creds"] === "") return;
+  spares.prepare(TLS_SESSION, 1 + channelsOf(settings));
 }
 
 function channelsOf({ capabilities, parameters }: ThreadSettings): number {

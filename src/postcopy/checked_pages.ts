@@ -8,7 +8,8 @@ import { bindRamRecords, type RamRecordsKernel } from "../kernels/ram_records.ts
 import { GuestRam } from "../machine/guest_ram.ts";
 import { Presence } from "../machine/presence.ts";
 import type { RamBlock, RamSegment } from "../machine/ram_block.ts";
-import { Arrivals, type MissingRamLayout, type PageStore } from "./page_store.ts";
+import type { MissingRamLayout } from "../ram/load_loop.ts";
+import { Arrivals, type PageStore } from "./page_store.ts";
 
 /** No memory ends here: nothing wraps. */
 const NO_RING = 2 ** 31;

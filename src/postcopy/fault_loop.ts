@@ -12,6 +12,7 @@ import { ConnectionLostError, MigrationError } from "../errors.ts";
 import { GuestRam, type GuestRamLayout } from "../machine/guest_ram.ts";
 import { errnoName } from "../os/errno.ts";
 import { EventBell } from "../os/event_bell.ts";
+import type { MissingRamLayout } from "../ram/load_loop.ts";
 import { type PostedError, toPostedError } from "../threads/posted_error.ts";
 import type { WorkerPort } from "../threads/worker_port.ts";
 import type { Channel, ChannelSpec } from "../transport/channel.ts";
@@ -24,7 +25,6 @@ import {
 } from "../wire/return_path.ts";
 import { AskedPages, FaultPages } from "./missing_pages.ts";
 import { PageRequests } from "./page_requests.ts";
-import type { MissingRamLayout } from "./page_store.ts";
 
 /** How long the thread blocks at most, in milliseconds; the bell ends it earlier. */
 const POLL_MS = 1000;

@@ -7,6 +7,7 @@ import { type MigrationError, StateError } from "../errors.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
 import type { RamBlock } from "../machine/ram_block.ts";
 import { EventBell } from "../os/event_bell.ts";
+import type { MissingRamLayout } from "../ram/load_loop.ts";
 import { fromPostedError } from "../threads/posted_error.ts";
 import type { SpareWorkers } from "../threads/spare_workers.ts";
 import { WorkerHandle } from "../threads/worker_handle.ts";
@@ -19,7 +20,6 @@ import {
   type FromFault,
   type ToFault,
 } from "./fault_loop.ts";
-import type { MissingRamLayout } from "./page_store.ts";
 
 /** The worker's module. */
 export const FAULT = new URL("../../workers/fault.ts", import.meta.url);

@@ -10,7 +10,8 @@ import type { RamBlock } from "../machine/ram_block.ts";
 import { Errno, errnoName } from "../os/errno.ts";
 import { addressOf } from "../os/host_memory.ts";
 import { copy, zeroPage } from "../os/userfaultfd.ts";
-import { Arrivals, type MissingRamLayout, type PageStore } from "./page_store.ts";
+import type { MissingRamLayout } from "../ram/load_loop.ts";
+import { Arrivals, type PageStore } from "./page_store.ts";
 
 /** A {@linkcode PageStore} over a userfaultfd. */
 export class FaultedPages implements PageStore {

@@ -10,8 +10,8 @@ import type { RamBlock } from "../machine/ram_block.ts";
 import { FaultReader } from "../os/fault_reader.ts";
 import { addressOf, hostPageSize } from "../os/host_memory.ts";
 import { wake, zeroPage } from "../os/userfaultfd.ts";
+import type { MissingRamLayout } from "../ram/load_loop.ts";
 import { Blocktime, sharedTime } from "./blocktime.ts";
-import type { MissingRamLayout } from "./page_store.ts";
 
 /** A range of addresses and what block it is of. */
 interface AddressRange {

@@ -21,8 +21,8 @@ import {
   UffdMode,
   unregister,
 } from "../os/userfaultfd.ts";
+import type { MissingRamLayout } from "../ram/load_loop.ts";
 import { Blocktime } from "./blocktime.ts";
-import type { MissingRamLayout } from "./page_store.ts";
 
 /** How a guest is kept from pages that have not come. */
 export type FaultKind = "userfaultfd" | "checks";

@@ -6,12 +6,15 @@
  * @module
  */
 import { StreamFormatError } from "../errors.ts";
-import type { GuestRam } from "../machine/guest_ram.ts";
+import { GuestRam } from "../machine/guest_ram.ts";
 import { WASM_PAGE } from "../machine/ram_block.ts";
 import type { RamBlock } from "../machine/ram_block.ts";
 import { RamFlag } from "../ram/flags.ts";
 import { type DecoderPause, RecordHead } from "../ram/record_head.ts";
 import { SHARED_STREAM_SIZE, type SharedStream } from "../threads/shared_stream.ts";
+import type { MissingRamLayout } from "../ram/load_loop.ts";
+import { CheckedPages } from "./checked_pages.ts";
+import { FaultedPages } from "./faulted_pages.ts";
 import type { PageStore } from "./page_store.ts";
 
 /** Decodes the records of one channel. */
@@ -132,4 +135,12 @@ export class PageDecoder {
   #refuse(what: string): never {
     throw new StreamFormatError(what, { place: { offset: this.stream.position } });
   }
+}
+
+/** Makes the decoder of a channel of RAM that a guest misses, in the way that RAM is watched. */
+export function openPageDecoder(missing: MissingRamLayout, stream: SharedStream): PageDecoder {
+  const store = missing.userfaultfd === undefined
+    ? new CheckedPages(missing)
+    : new FaultedPages(missing, missing.userfaultfd);
+  return new PageDecoder(new GuestRam(missing.ram), stream, store);
 }

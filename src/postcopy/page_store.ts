@@ -4,21 +4,10 @@
  *
  * @module
  */
-import type { GuestRamLayout } from "../machine/guest_ram.ts";
 import { Presence } from "../machine/presence.ts";
 import type { RamBlock } from "../machine/ram_block.ts";
+import type { MissingRamLayout } from "../ram/load_loop.ts";
 import { Blocktime, sharedTime } from "./blocktime.ts";
-
-/** RAM that is missing in parts, as it is posted to the threads that fill it. */
-export interface MissingRamLayout {
-  readonly ram: GuestRamLayout;
-  /** The userfaultfd that watches it, or `undefined` if guests ask for what they need. */
-  readonly userfaultfd: number | undefined;
-  /** The memory of the {@linkcode Presence} of the machine that runs on it. */
-  readonly presence: SharedArrayBuffer;
-  /** The memory of its {@linkcode Blocktime}. */
-  readonly blocktime: SharedArrayBuffer;
-}
 
 /** Places pages. A page of the host is named by its first target page. */
 export interface PageStore {

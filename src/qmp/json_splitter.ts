@@ -26,17 +26,17 @@ const Byte = {
   DOUBLE_QUOTE: 0x22,
   SINGLE_QUOTE: 0x27,
   BACKSLASH: 0x5c,
+  /** This and the next one are in no UTF-8: with them a client can begin afresh, wherever it was. */
+  NEVER_IN_TEXT: 0xfe,
 } as const;
 
 const STRUCTURAL = new Set(Array.from("{}[],:", (each) => each.charCodeAt(0)));
 const OPENING = new Set(Array.from("{[", (each) => each.charCodeAt(0)));
 const CLOSING = new Set(Array.from("}]", (each) => each.charCodeAt(0)));
-const WORD = new Set(
-  Array.from(
-    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-._",
-    (each) => each.charCodeAt(0),
-  ),
+const WORD_BEGIN = new Set(
+  Array.from("abcdefghijklmnopqrstuvwxyz0123456789-", (each) => each.charCodeAt(0)),
 );
+const WORD = new Set([...WORD_BEGIN, ...Array.from("+.E", (each) => each.charCodeAt(0))]);
 const SPACE = new Set(Array.from(" \t\r\n", (each) => each.charCodeAt(0)));
 
 /** Takes bytes and gives values; after an error it goes on where the next value can begin. */
@@ -91,6 +91,7 @@ export class JsonSplitter {
 
   #string(byte: number): QmpError | undefined {
     if (byte < Byte.SPACE) return jsonError("control character in string");
+    if (byte >= Byte.NEVER_IN_TEXT) return jsonError(`stray '${printable(byte)}' in string`);
     return this.#add(byte);
   }
 
@@ -99,7 +100,7 @@ export class JsonSplitter {
     if (byte === Byte.DOUBLE_QUOTE || byte === Byte.SINGLE_QUOTE) {
       this.#state = "string";
       this.#quote = byte;
-    } else if (WORD.has(byte)) {
+    } else if (WORD_BEGIN.has(byte)) {
       this.#state = "word";
     } else if (OPENING.has(byte)) {
       if (++this.#depth > NESTING_MAX) return new QmpError("JSON nesting depth limit exceeded");
@@ -141,7 +142,8 @@ export class JsonSplitter {
 
 /** Where it can be tried again after an error: at a bracket or separator, a line's end, or a byte no text has. */
 function canBegin(byte: number): boolean {
-  return STRUCTURAL.has(byte) || (byte < Byte.SPACE && byte !== Byte.TAB) || byte >= 0xfe;
+  return STRUCTURAL.has(byte) || (byte < Byte.SPACE && byte !== Byte.TAB) ||
+    byte >= Byte.NEVER_IN_TEXT;
 }
 
 function printable(byte: number): string {

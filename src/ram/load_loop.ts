@@ -5,10 +5,6 @@
  * @module
  */
 import { GuestRam, type GuestRamLayout } from "../machine/guest_ram.ts";
-import { CheckedPages } from "../postcopy/checked_pages.ts";
-import { FaultedPages } from "../postcopy/faulted_pages.ts";
-import { PageDecoder } from "../postcopy/page_decoder.ts";
-import type { MissingRamLayout } from "../postcopy/page_store.ts";
 import { ChannelCounters } from "../threads/channel_counters.ts";
 import { SharedStream, type SharedStreamLayout, StreamEnd } from "../threads/shared_stream.ts";
 import type { PostedError } from "../threads/posted_error.ts";
@@ -42,6 +38,17 @@ export type ToMainReceive =
   /** Place pages from this position of the stream on. */
   | { readonly kind: "turn"; readonly position: number };
 
+/** RAM that is missing in parts, as it is posted to the threads that fill it. */
+export interface MissingRamLayout {
+  readonly ram: GuestRamLayout;
+  /** The userfaultfd that watches it, or `undefined` if guests ask for what they need. */
+  readonly userfaultfd: number | undefined;
+  /** The memory of the `Presence` of the machine that runs on it. */
+  readonly presence: SharedArrayBuffer;
+  /** The memory of its `Blocktime` (`postcopy/blocktime.ts`). */
+  readonly blocktime: SharedArrayBuffer;
+}
+
 /** How pages are loaded in postcopy. */
 export interface PostcopyLoading {
   /** The RAM as a guest misses it, or `undefined` if none runs: pages are placed as in precopy then. */
@@ -58,12 +65,15 @@ export type FromMainReceive =
   | { readonly kind: "broken"; readonly error: PostedError };
 
 /** What places page records: as in precopy, or while the guest runs. */
-interface Decoder {
+export interface Decoder {
   readonly normalPages: number;
   readonly zeroPages: number;
   readonly encodedPages: number;
   advance(): DecoderPause;
 }
+
+/** Makes a {@linkcode Decoder} of a stream's records for RAM that a guest misses. */
+export type OpenMissing = (missing: MissingRamLayout, stream: SharedStream) => Decoder;
 
 /** The worker's side of one incoming main channel. */
 export class LoadLoop {
@@ -73,8 +83,16 @@ export class LoadLoop {
   #hop: SectionHop | undefined;
   #turn: { resolve: (position: number) => void; reject: (error: unknown) => void } | undefined;
 
-  /** @param channel The connection; {@linkcode LoadLoop.stop} closes it. */
-  constructor(private readonly channel: Channel, input: LoadLoopInput) {
+  /**
+   * @param channel The connection; {@linkcode LoadLoop.stop} closes it.
+   * @param input What it works with.
+   * @param openMissing Makes what places pages while a guest runs.
+   */
+  constructor(
+    private readonly channel: Channel,
+    input: LoadLoopInput,
+    private readonly openMissing: OpenMissing,
+  ) {
     this.#stream = new SharedStream(input.stream);
     this.#counters = new ChannelCounters(input.counters);
   }
@@ -88,10 +106,7 @@ export class LoadLoop {
   setPostcopy({ missing, sectionId }: PostcopyLoading): void {
     if (sectionId !== undefined) this.#hop = new SectionHop(this.#stream, sectionId);
     if (!missing) return;
-    const store = missing.userfaultfd === undefined
-      ? new CheckedPages(missing)
-      : new FaultedPages(missing, missing.userfaultfd);
-    this.#decoder = new PageDecoder(new GuestRam(missing.ram), this.#stream, store);
+    this.#decoder = this.openMissing(missing, this.#stream);
   }
 
   /** Ends {@linkcode LoadLoop.fill}, wherever it waits. */

@@ -4,6 +4,7 @@
  * @module
  */
 import { TransportError } from "../errors.ts";
+import type { SpareWorkers } from "../threads/spare_workers.ts";
 import { codeOf, reasonOf } from "./os_error.ts";
 import type { TlsOptions } from "./tls_options.ts";
 import { formatUri, type MigrationUri, type VsockUri } from "./uri.ts";
@@ -22,6 +23,8 @@ export interface TransportOptions extends WaitOptions {
   readonly vsock?: boolean;
   /** Encrypts every connection, if it is there. */
   readonly tls?: TlsOptions | undefined;
+  /** Where there may be threads for TLS already; they stay the caller's. */
+  readonly spares?: SpareWorkers | undefined;
   /** Told of each connection that a listener has turned away. */
   readonly onRefused?: (error: TransportError) => void;
 }

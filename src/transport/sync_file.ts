@@ -67,12 +67,14 @@ export class SyncFile implements ReadableBytes, Disposable {
   }
 
   read(into: Uint8Array, position: number): number {
-    return attempt(`read ${this.name}`, () => {
+    try {
       this.#seek(position);
       const count = this.#file.readSync(into) ?? 0;
       this.#position += count;
       return count;
-    });
+    } catch (cause) {
+      throw refused(`read ${this.name}`, cause);
+    }
   }
 
   /** Writes all of `bytes`. @throws {TransportError} If that cannot be done. */
@@ -128,6 +130,10 @@ function attempt<T>(what: string, call: () => T): T {
   try {
     return call();
   } catch (cause) {
-    throw new TransportError(`Cannot ${what}: ${reasonOf(cause)}`, { cause });
+    throw refused(what, cause);
   }
+}
+
+function refused(what: string, cause: unknown): TransportError {
+  return new TransportError(`Cannot ${what}: ${reasonOf(cause)}`, { cause });
 }

@@ -19,10 +19,10 @@ import type { MigrationUri } from "./uri.ts";
 import { waitFor, type WaitOptions } from "./wait.ts";
 
 /** The worker's module. */
-const TLS_SESSION = new URL("../../workers/tls_session.ts", import.meta.url);
+export const TLS_SESSION = new URL("../../workers/tls_session.ts", import.meta.url);
 
 /** How long a client may take for its handshake, in milliseconds. */
-const HANDSHAKE_TIMEOUT_MS = 10_000;
+const HANDSHAKE_TIMEOUT_MS = 30_000;
 
 /** Handshakes at a time: each has a thread, and anybody can begin one. */
 const HANDSHAKES_MAX = 32;
@@ -87,14 +87,14 @@ export function expectedHostname(uri: MigrationUri, options: TlsOptions): string
  * Makes a connection one that is encrypted.
  * @param plain The connection, which is the new one's from here on; it is closed if this fails.
  * @param setup Which side this is, with its credentials.
- * @param options When to give up.
+ * @param options When to give up, and where there may be a thread already.
  * @throws {TransportError} If the peer does not speak TLS, or one does not accept the other.
  * @throws {CancelledError} If it was given up.
  */
 export async function secure(
   plain: Endpoint,
   setup: TlsSetup,
-  options: WaitOptions,
+  options: WaitOptions & Pick<TransportOptions, "spares">,
 ): Promise<Endpoint> {
   let worker: SessionWorker | undefined;
   try {
@@ -109,6 +109,7 @@ export async function secure(
     worker = await WorkerHandle.start<TlsSessionStart, never, FromTlsSession>({
       name,
       url: TLS_SESSION,
+      spares: options.spares,
       // Only a file's spec is of another kind, and a file has one direction.
       start: { channel: plain.handOff() as TlsSessionStart["channel"], setup, inbound, outbound },
       onMessage: () => secured.resolve(),
@@ -133,13 +134,13 @@ export async function secure(
  * Makes a listener one whose connections are encrypted; who fails at that is turned away.
  * @param plain Where connections come from; it is closed with the new one.
  * @param tls The credentials.
- * @param options Who is told of those.
+ * @param options Who is told of those, and where there may be threads already.
  * @throws {TransportError} If the credentials cannot be used; `plain` is closed then.
  */
 export async function secureListener(
   plain: Listener,
   tls: TlsOptions,
-  options: Pick<TransportOptions, "onRefused"> = {},
+  options: Pick<TransportOptions, "onRefused" | "spares"> = {},
 ): Promise<Listener> {
   let setup: TlsSetup;
   try {
@@ -158,7 +159,7 @@ export async function secureListener(
   const handshake = async (endpoint: Endpoint): Promise<void> => {
     try {
       const timing = { signal: over.signal, timeoutMs: HANDSHAKE_TIMEOUT_MS };
-      listener.offer(await secure(endpoint, setup, timing));
+      listener.offer(await secure(endpoint, setup, { ...timing, spares: options.spares }));
     } catch (thrown) {
       if (over.signal.aborted) return;
       const { message } = asMigrationError(thrown);

@@ -19,8 +19,12 @@ const REFUSED: Readonly<Record<string, string>> = {
   INVALID_PURPOSE: "the peer's certificate is not for this use",
 };
 
+/** What comes where a record of TLS should is none. */
+const NO_TLS = /InvalidContentType|wrong version number/;
+
 /** The reason, for the end of a message. @param thrown What `node:tls` threw or told. */
 export function tlsReason(thrown: unknown): string {
   const told = thrown instanceof Error && "authorization" in thrown ? thrown.authorization : null;
+  if (thrown instanceof Error && NO_TLS.test(thrown.message)) return "the peer speaks no TLS";
   return REFUSED[String(told)] ?? REFUSED[codeOf(thrown) ?? ""] ?? reasonOf(thrown);
 }

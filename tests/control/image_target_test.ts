@@ -1,11 +1,16 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { ImageTarget } from "../../src/control/image_target.ts";
+import { IncomingMigration } from "../../src/control/incoming.ts";
 import { IncompatibleError, StateError, StreamFormatError } from "../../src/errors.ts";
 import type { MachineImage } from "../../src/image/machine_image.ts";
 import { LoadContext } from "../../src/savevm/load.ts";
 import { ByteReader } from "../../src/wire/byte_reader.ts";
 import { ByteWriter } from "../../src/wire/byte_writer.ts";
 import { ElementType, writeSectionFooter } from "../../src/wire/section.ts";
+import { GOLDEN_RECIPES } from "../support/golden_recipes.ts";
+import { readGolden } from "../support/golden.ts";
+import { checkSweep } from "../support/sweep_check.ts";
+import { settings } from "./fixtures/pair.ts";
 
 const HEADER = {
   type: ElementType.SECTION_FULL,
@@ -95,4 +100,20 @@ Deno.test("ImageTarget does not keep an image that its description contradicts",
     "does not fit the description",
   );
   assertEquals(kept, false);
+});
+
+Deno.test("ImageTarget has every page of a QEMU that sent differences", async () => {
+  const name = "xbzrle-10.0";
+  const path = await Deno.makeTempFile();
+  try {
+    await Deno.writeFile(path, await readGolden(name));
+    const target = new ImageTarget(() => Promise.resolve());
+    const uri = { kind: "file", path, offset: 0 } as const;
+    await new IncomingMigration(target, { uri, ...settings() }).completed;
+    const { guest } = GOLDEN_RECIPES[name]!.machine("");
+    const ram = target.image.ram.block("pc.ram")!;
+    checkSweep(guest!, new Uint8Array(ram.view(guest!.start, guest!.size)));
+  } finally {
+    await Deno.remove(path);
+  }
 });

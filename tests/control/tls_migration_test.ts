@@ -113,7 +113,7 @@ tlsTest("Who does not suit the other gets no machine, and loses none", async (ca
       source: {},
       destination: { "tls-creds": good },
       says: GONE,
-      refuses: /No TLS with/,
+      refuses: /speaks no TLS/,
     },
     "TLS to plain text": {
       source: { "tls-creds": good },

@@ -7,6 +7,7 @@
 import { IncompatibleError, StreamFormatError } from "../../src/errors.ts";
 import type { IncomingTarget } from "../../src/control/incoming_target.ts";
 import { targetPageSize } from "../../src/machine/page.ts";
+import { openPageDecoder } from "../../src/postcopy/page_decoder.ts";
 import { LoadLoop } from "../../src/ram/load_loop.ts";
 import { RamLoader } from "../../src/ram/load.ts";
 import { loadStream, type LoadTarget } from "../../src/savevm/load.ts";
@@ -32,10 +33,11 @@ export async function loadInThread(
   // One ring for all: making four megabytes for each would be what takes the time.
   new Int32Array(stream.layout.control).fill(0);
   stream.takeTurn(0);
-  const loop = new LoadLoop(new MemoryChannel(pieces), {
-    stream: stream.layout,
-    counters: new ChannelCounters().buffer,
-  });
+  const loop = new LoadLoop(
+    new MemoryChannel(pieces),
+    { stream: stream.layout, counters: new ChannelCounters().buffer },
+    openPageDecoder,
+  );
   const reader = new ByteReader(stream);
   let configuration: Configuration | undefined;
   const loading: LoadTarget = {

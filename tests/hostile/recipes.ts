@@ -53,6 +53,11 @@ const record = (offset: bigint | number, flags: number, block: string, fill?: nu
     else writer.u8(fill);
   });
 
+const differences = (offset: bigint | number, hex: string) =>
+  bytes((writer) => {
+    writer.be64(BigInt(offset) | BigInt(RamFlag.XBZRLE)).countedString("high").bytes(fromHex(hex));
+  });
+
 const list = (total: number | bigint, ...blocks: [string, number | bigint][]) =>
   bytes((writer) => {
     writer.be64(BigInt(total) | BigInt(RamFlag.MEM_SIZE));
@@ -387,6 +392,23 @@ export const RECIPES: readonly Recipe[] = [
       section: "ram/0",
     },
     {
+      what: `has differences of a page ${where}`,
+      change: put("page of high", differences(offset, "01 0003 00 01 05")),
+      type: "StreamFormatError",
+      says: "is outside RAM block",
+      section: "ram/0",
+    },
+    {
+      what: `has differences ${where} that continue the block`,
+      change: put(
+        "pages of high",
+        bytes((writer) => writer.be64(offset | 0x60n).bytes(fromHex("01 0003 00 01 05"))),
+      ),
+      type: "StreamFormatError",
+      says: "is outside RAM block",
+      section: "ram/0",
+    },
+    {
       what: `has a page ${where} that continues the block`,
       change: put(
         "pages of high",
@@ -404,6 +426,31 @@ export const RECIPES: readonly Recipe[] = [
       section: "ram/0",
     },
   ]),
+  ...([
+    ["of another encoding", 0, "02 0003 00 01 05", "encoding 2"],
+    ["longer than a page", 0, "01 1001", "4097 bytes"],
+    ["as long as can be said", 0, "01 ffff", "65535 bytes"],
+    [
+      "behind the last page, by what they skip",
+      0x4000,
+      "01 0005 ff7f 01 05 05",
+      "go beyond the page",
+    ],
+    [
+      "behind the last page, by what they write",
+      0x4000,
+      "01 0005 ff1f 02 05 05",
+      "go beyond the page",
+    ],
+    ["of more bytes than there are", 0, "01 0003 00 05 05", "ends inside"],
+    ["with a length that never ends", 0, "01 0003 ffffff", "more than two bytes"],
+  ] as const).map(([which, offset, data, says]): Recipe => ({
+    what: `has differences ${which}`,
+    change: put("page of high", differences(offset, data)),
+    type: "StreamFormatError",
+    says,
+    section: "ram/0",
+  })),
   {
     what: "has a page at an offset that is no page's",
     change: put("page of high", record(0x801, RamFlag.PAGE, "high")),

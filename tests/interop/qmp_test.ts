@@ -119,6 +119,8 @@ const AFTER_NEGOTIATION: readonly (string | Uint8Array)[] = [
   "[".repeat(1024) + "]".repeat(1024),
   "[".repeat(1025) + "\n",
   Uint8Array.of(0xff),
+  // Wherever it comes, a client can begin afresh.
+  Uint8Array.from([...new TextEncoder().encode('{"execute":"query-'), 0xff]),
 ];
 
 for (const enable of [[], ["oob"]]) {
@@ -396,8 +398,8 @@ async function postcopySession({ source, destination }: Ends, recoverAt: string)
   for (const end of [source, destination]) await end.execute("migrate-set-capabilities", set);
   await refused(source, "migrate-start-postcopy");
   await source.execute("migrate-set-parameters", {
-    "max-bandwidth": 20_000,
-    "max-postcopy-bandwidth": 20_000,
+    "max-bandwidth": 4096,
+    "max-postcopy-bandwidth": 4096,
   });
   await destination.execute("migrate-incoming", { uri: "tcp:127.0.0.1:0" });
   const info = await destination.execute("query-migrate") as JsonObject;

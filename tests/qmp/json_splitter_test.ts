@@ -47,6 +47,7 @@ Deno.test("JsonSplitter goes on after what is no JSON, wherever it is split", ()
     ']}{"c":2}': ["]", "}", '{"c":2}'],
     ',{"c":2}': [",", '{"c":2}'],
     '{"a":1]{"c":2}': ['{"a":1]', '{"c":2}'],
+    'True _{"c":2}': ["JSON parse error, stray 'T'", '{"c":2}'],
     '{"a":\0}{"c":2}': ["JSON parse error, stray '\\x00'", "}", '{"c":2}'],
   };
   for (const [text, expected] of Object.entries(cases)) {
@@ -61,6 +62,8 @@ Deno.test("JsonSplitter goes on after what is no JSON, wherever it is split", ()
 Deno.test("JsonSplitter takes the byte that no text has as a fresh start", () => {
   const bytes = Uint8Array.from([...encode('{"a":'), 0xff, ...encode('{"c":2}')]);
   assertEquals(split(bytes), ["JSON parse error, stray '\\xff'", '{"c":2}']);
+  const inString = Uint8Array.from([...encode('{"a":"'), 0xff, ...encode('{"c":2}')]);
+  assertEquals(split(inString), ["JSON parse error, stray '\\xff' in string", '{"c":2}']);
 });
 
 Deno.test("JsonSplitter refuses bytes that are not UTF-8", () => {

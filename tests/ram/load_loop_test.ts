@@ -1,6 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ConnectionLostError, StreamFormatError } from "../../src/errors.ts";
 import { GuestRam } from "../../src/machine/guest_ram.ts";
+import { openPageDecoder } from "../../src/postcopy/page_decoder.ts";
 import { LoadLoop } from "../../src/ram/load_loop.ts";
 import { ChannelCounters } from "../../src/threads/channel_counters.ts";
 import { SharedStream, StreamEnd } from "../../src/threads/shared_stream.ts";
@@ -12,7 +13,8 @@ const EOS = Uint8Array.of(0, 0, 0, 0, 0, 0, 0, 0x10);
 function setUp(channel: MemoryChannel) {
   const stream = SharedStream.create();
   const counters = new ChannelCounters();
-  const loop = new LoadLoop(channel, { stream: stream.layout, counters: counters.buffer });
+  const input = { stream: stream.layout, counters: counters.buffer };
+  const loop = new LoadLoop(channel, input, openPageDecoder);
   return { stream, counters, loop };
 }
 

@@ -1,0 +1,127 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { StreamFormatError } from "../../src/errors.ts";
+import { GuestRam } from "../../src/machine/guest_ram.ts";
+import type { RamBlock } from "../../src/machine/ram_block.ts";
+import { openPageDecoder, PageDecoder } from "../../src/postcopy/page_decoder.ts";
+import type { PageStore } from "../../src/postcopy/page_store.ts";
+import { RamFlag } from "../../src/ram/flags.ts";
+import { SHARED_STREAM_SIZE, SharedStream } from "../../src/threads/shared_stream.ts";
+import { ByteWriter } from "../../src/wire/byte_writer.ts";
+import { KINDS, Missing } from "./fixtures/missing.ts";
+
+/** Remembers what it was told. */
+class RecordingStore implements PageStore {
+  readonly placed: string[] = [];
+
+  place(block: RamBlock, page: number, source: WebAssembly.Memory, at: number): void {
+    const bytes = new Uint8Array(source.buffer, at, block.hostPageSize);
+    this.placed.push(`${block.name} ${page}: ${[...new Set(bytes)].join(",")}`);
+  }
+
+  placeZeros(block: RamBlock, page: number): void {
+    this.placed.push(`${block.name} ${page}: zeros`);
+  }
+}
+
+function setUp(pageSize = 4096, before = 0) {
+  const specs = [{ name: "a", length: 8 * 4096 }, { name: "b", length: 4 * 4096 }];
+  const ram = GuestRam.create(specs, { pageSize });
+  const stream = SharedStream.create();
+  for (let left = before; left > 0;) {
+    const count = Math.min(left, stream.room().length);
+    stream.filled(count);
+    stream.consume(count);
+    left -= count;
+  }
+  const store = new RecordingStore();
+  const decoder = new PageDecoder(ram, stream, store);
+  const feed = (bytes: Uint8Array) => {
+    for (let at = 0; at < bytes.length;) {
+      const room = stream.room();
+      const count = Math.min(room.length, bytes.length - at);
+      room.set(bytes.subarray(at, at + count));
+      stream.filled(count);
+      at += count;
+    }
+    return decoder.advance();
+  };
+  return { ram, stream, store, decoder, feed };
+}
+
+function page(fill: number, size = 4096): Uint8Array {
+  return new Uint8Array(size).fill(fill);
+}
+
+Deno.test("PageDecoder places each page at once, also around the ring's end", () => {
+  const records = new ByteWriter()
+    .be64(0x2000 + RamFlag.PAGE).countedString("a").bytes(page(7))
+    .be64(0x1000 + RamFlag.ZERO + RamFlag.CONTINUE).u8(0)
+    .be64(0x3000 + RamFlag.PAGE).countedString("b").bytes(page(9))
+    .be64(RamFlag.EOS).take();
+  for (const left of [SHARED_STREAM_SIZE, 5, 12, 2000, 4108, 6000]) {
+    const { store, decoder, feed } = setUp(4096, SHARED_STREAM_SIZE - left);
+    assertEquals(feed(records), "other");
+    assertEquals(store.placed, ["a 2: 7", "a 1: zeros", "b 3: 9"], `${left} bytes left`);
+    assertEquals([decoder.normalPages, decoder.zeroPages], [2, 1]);
+  }
+});
+
+Deno.test("PageDecoder passes over pages that are there", () => {
+  const { ram, store, feed } = setUp();
+  ram.blocks[0]!.received.add(2);
+  feed(
+    new ByteWriter()
+      .be64(0x2000 + RamFlag.PAGE).countedString("a").bytes(page(7))
+      .be64(0x3000 + RamFlag.PAGE + RamFlag.CONTINUE).bytes(page(8)).take(),
+  );
+  assertEquals(store.placed, ["a 3: 8"]);
+});
+
+Deno.test("PageDecoder collects the target pages of a page of the host, in any order", () => {
+  const { store, feed } = setUp(1024);
+  const part = (index: number, fill: number) =>
+    new ByteWriter().be64(0x1000 + index * 1024 + RamFlag.PAGE).countedString("a")
+      .bytes(page(fill, 1024)).take();
+  const zero = (offset: number) =>
+    new ByteWriter().be64(offset + RamFlag.ZERO).countedString("b").u8(0).take();
+  for (const index of [2, 0, 3]) feed(part(index, index + 1));
+  assertEquals(store.placed, []);
+  feed(part(1, 2));
+  assertEquals(store.placed, ["a 4: 1,2,3,4"]);
+  for (const offset of [0, 1024, 2048, 3072]) feed(zero(offset));
+  assertEquals(store.placed.slice(1), ["b 0: zeros"]);
+});
+
+Deno.test("PageDecoder refuses what postcopy does not allow", () => {
+  const refuse = (message: string, pageSize: number, ...records: ByteWriter[]) => {
+    const { feed } = setUp(pageSize);
+    const bytes = new ByteWriter();
+    for (const record of records) bytes.bytes(record.take());
+    assertThrows(() => feed(bytes.take()), StreamFormatError, message);
+  };
+  const record = (offset: number, name = "a") =>
+    new ByteWriter().be64(offset + RamFlag.ZERO).countedString(name).u8(0);
+  refuse("A page of 7s", 4096, new ByteWriter().be64(RamFlag.ZERO).countedString("a").u8(7));
+  refuse("interrupts a page of the host", 1024, record(0), record(4096));
+  refuse("interrupts a page of the host", 1024, record(0), record(0, "b"));
+  refuse("is not complete", 1024, record(0), new ByteWriter().be64(RamFlag.EOS));
+  refuse(
+    "Differences to a page",
+    4096,
+    new ByteWriter().be64(RamFlag.XBZRLE).countedString("a").u8(1).be16(2).zeros(2),
+  );
+});
+
+for (const kind of KINDS) {
+  Deno.test(`openPageDecoder() places pages as the RAM is watched: ${kind}`, () => {
+    using missing = new Missing(kind);
+    const stream = SharedStream.create();
+    const bytes = new ByteWriter().be64(0x1000 + RamFlag.PAGE).countedString("ram").bytes(page(5))
+      .be64(0x2000 + RamFlag.ZERO + RamFlag.CONTINUE).u8(0).take();
+    stream.room().set(bytes);
+    stream.filled(bytes.length);
+    assertEquals(openPageDecoder(missing.missing.layout, stream).advance(), "more");
+    assertEquals([missing.ends(0, 1), missing.ends(0, 2)], [[5, 5], [0, 0]]);
+    assertEquals(missing.ram.blocks[0]!.received.count(), 2);
+  });
+}
