@@ -28,7 +28,7 @@ import { HashLog } from "../dirty/hash_log.ts";
 import { writeAdvise } from "../postcopy/source_commands.ts";
 import { RamSaver } from "../ram/save.ts";
 import type { SpareWorkers } from "../threads/spare_workers.ts";
-import type { TransportOptions } from "../transport/options.ts";
+import type { SocketOptions } from "../transport/options.ts";
 import type { MigrationUri } from "../transport/uri.ts";
 import { Command, writeCommand, writePing } from "../wire/command.ts";
 import { writeConfiguration } from "../wire/configuration.ts";
@@ -80,7 +80,7 @@ export interface OutgoingOptions {
   readonly parameters: Parameters;
   /** Gets the events QMP would emit, and is to return soon. */
   readonly onEvent?: (event: MigrationEvent) => void;
-  readonly transport?: Pick<TransportOptions, "handOff" | "vsock">;
+  readonly transport?: SocketOptions;
   /** Threads that were started before (`spare_threads.ts`); they stay the caller's. */
   readonly spares?: SpareWorkers;
   /**
