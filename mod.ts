@@ -21,6 +21,7 @@
 export * from "./src/errors.ts";
 export {
   type ArrivingMigration,
+  type LeavingMigration,
   MigratableMachine as Machine,
   type MigratableMachineOptions as MachineOptions,
   type Migration,
@@ -56,3 +57,44 @@ export type { MachineDevice, RunStateChange, RunStateListener } from "./src/mach
 export type { RunState } from "./src/machine/run_state.ts";
 export { digestRam, verifyRam } from "./src/machine/verify/ram_check.ts";
 export * from "./src/vmstate/mod.ts";
+export type { CAPABILITY_NAMES } from "./src/control/capabilities.ts";
+export type { ChannelInfo } from "./src/control/channel_info.ts";
+export type { MIGRATION_STATUSES } from "./src/control/migration_status.ts";
+export type { BitmapMapping, MULTIFD_COMPRESSIONS } from "./src/control/parameters.ts";
+export type { GuestRam, GuestRamLayout } from "./src/machine/guest_ram.ts";
+export type { BeatSpec, GuestSpec, ProgramSpec, StressSpec } from "./src/machine/guest_spec.ts";
+export type {
+  Machine as BaseMachine,
+  MachineOptions as BaseMachineOptions,
+} from "./src/machine/machine.ts";
+export type { PageBitmap, PageBitmapLayout } from "./src/machine/page_bitmap.ts";
+export type { Presence, WantedPage } from "./src/machine/presence.ts";
+export type {
+  BITMAP_KINDS,
+  BitmapKind,
+  RamBlock,
+  RamBlockLayout,
+  RamSegment,
+} from "./src/machine/ram_block.ts";
+export type { RUN_STATES } from "./src/machine/run_state.ts";
+export type { Vcpu } from "./src/machine/vcpu.ts";
+export type { BlockDigest } from "./src/machine/verify/digest_blocks.ts";
+export type { WrongPage } from "./src/machine/verify/find_wrong_page.ts";
+export type {
+  Command as VcpuCommand,
+  COMMANDS,
+  Counter,
+  COUNTERS,
+  Order,
+} from "./src/threads/control_word.ts";
+export type { SocketOptions } from "./src/transport/options.ts";
+export type { TcpUri } from "./src/transport/tcp_uri.ts";
+export type {
+  ExecUri,
+  FdUri,
+  FileUri,
+  MigrationUri,
+  UnixUri,
+  VsockUri,
+} from "./src/transport/uri.ts";
+export type { SocketAddress } from "./src/transport/uri_channels.ts";

@@ -39,6 +39,7 @@ export class MigrationError extends Error {
   readonly advice: string | undefined;
 
   /**
+   * Makes an error that knows no more than this yet.
    * @param what What went wrong, without the place.
    * @param options The place, the advice, the cause.
    */

@@ -158,8 +158,14 @@ function parse(args: readonly string[], texts: readonly string[], flags: readonl
 
 function migrationArguments(given: Given): MigrationArguments {
   const postcopyAfter = given.text("postcopy-after");
+  const capabilities = Object.fromEntries(given.texts("capability").map(parseCapability));
+  if (postcopyAfter !== undefined && !capabilities["postcopy-ram"]) {
+    throw new UsageError("--postcopy-after needs the capability postcopy-ram", {
+      advice: "Add -c postcopy-ram, on both sides",
+    });
+  }
   return {
-    capabilities: Object.fromEntries(given.texts("capability").map(parseCapability)),
+    capabilities,
     parameters: Object.assign({}, ...given.texts("parameter").map(parseSetting)),
     postcopyAfter: postcopyAfter === undefined
       ? undefined

@@ -19,6 +19,7 @@ import { followOutgoing } from "./follow.ts";
 import { DEFAULT_RAM, describeGuest, guestSpecs, MACHINE_NAME, RAM_BLOCK } from "./guests.ts";
 import { cancel, Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { Output } from "./output.ts";
+import { startPostcopyAfter } from "./postcopy_after.ts";
 import { transportOf } from "./transport.ts";
 
 /** How fast the guest writes if nobody says, in bytes a second. */
@@ -59,7 +60,9 @@ export async function demo(args: DemoArguments): Promise<number> {
     if (interrupt.isInterrupted) throw new CancelledError("Interrupted before the migration began");
     const { uri } = destination;
     output.say(`Process ${destination.pid} waits for it on ${uri}`);
-    const info = await followOutgoing(await control.migrate(uri), output);
+    const migration = await control.migrate(uri);
+    using _postcopy = startPostcopyAfter(migration, args.postcopyAfter);
+    const info = await followOutgoing(migration, output);
     output.say("It runs there. Looking at every page on both sides …");
     const here = await verifyRam(machine);
     if (here) throw new MigrationError(`At the source: ${describeWrongPage(here)}`);

@@ -9,6 +9,7 @@ import { MigrationControl } from "../control/migration_control.ts";
 import { prepareOutgoing } from "../control/spare_threads.ts";
 import { CancelledError } from "../errors.ts";
 import { loadImage } from "../image/load_image.ts";
+import { openImage } from "../image/open_image.ts";
 import { Machine } from "../machine/machine.ts";
 import { SpareWorkers } from "../threads/spare_workers.ts";
 import type { SendArguments } from "./arguments.ts";
@@ -16,6 +17,7 @@ import { followOutgoing } from "./follow.ts";
 import { DEFAULT_RAM, describeGuest, guestSpecs, MACHINE_NAME, RAM_BLOCK } from "./guests.ts";
 import { cancel, Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { Output } from "./output.ts";
+import { startPostcopyAfter } from "./postcopy_after.ts";
 import { QmpSession } from "./qmp_session.ts";
 import { transportOf } from "./transport.ts";
 
@@ -28,8 +30,8 @@ export async function send(args: SendArguments): Promise<number> {
   await using machine = args.from === undefined ? await makeMachine(args) : undefined;
   await using dirtying = machine && new MachineDirtying(machine, args.dirtyLog);
   await using spares = new SpareWorkers();
-  const control = new MigrationControl({
-    source: () => dirtying?.source() ?? openImage(args.from!),
+  const control: MigrationControl = new MigrationControl({
+    source: () => dirtying?.source() ?? imageSource(args.from!, control),
     transport: transportOf(args),
     spares,
   });
@@ -42,13 +44,16 @@ export async function send(args: SendArguments): Promise<number> {
   if (args.qmp !== undefined) {
     const driven = { control, output, machine: () => machine, dirtying };
     await using qmp = await QmpSession.start(args.qmp, driven);
-    if (args.uri !== undefined) await control.migrate(args.uri);
+    if (args.uri !== undefined) {
+      startPostcopyAfter(await control.migrate(args.uri), args.postcopyAfter);
+    }
     const status = await Promise.race([qmp.quit, interrupt.happened.then(() => INTERRUPTED)]);
     output.result(control.info(), "The program ends");
     return status;
   }
   try {
     const migration = await control.migrate(args.uri!);
+    using _postcopy = startPostcopyAfter(migration, args.postcopyAfter);
     if (interrupt.isInterrupted) migration.cancel();
     const info = await followOutgoing(migration, output);
     output.result(info, `Sent to ${args.uri}: it is the destination's now`);
@@ -70,6 +75,7 @@ async function makeMachine(args: SendArguments): Promise<Machine> {
   });
 }
 
-async function openImage(path: string): Promise<ImageSource> {
-  return new ImageSource(await loadImage(path));
+/** Images are served from where they lie; multifd's threads want RAM that is loaded. */
+async function imageSource(path: string, { capabilities }: MigrationControl): Promise<ImageSource> {
+  return new ImageSource(await (capabilities.multifd ? loadImage(path) : openImage(path)));
 }

@@ -14,16 +14,15 @@ export const USAGE = `Ferry moves running machines, and speaks QEMU's migration 
   deno task migrate receive URI --guest SPEC     a machine arrives and runs here
   deno task migrate receive URI --save IMAGE     a machine arrives and is kept (from a stock QEMU, too)
   deno task migrate receive URI --discard        a machine arrives and is thrown away: for measuring
-  deno task migrate analyze IMAGE [IMAGE]        what is in a stream, or what differs between two
-  deno task migrate shell unix:PATH              a QMP client, for this program and for QEMU
-  deno task migrate shell unix:PATH|tcp:H:PORT   talk QMP, to a Ferry or a QEMU
   deno task migrate analyze IMAGE                what is in a saved machine (of a stock QEMU, too)
   deno task migrate analyze IMAGE IMAGE          what differs between two
   deno task migrate analyze --check DUMP DUMP    what breaks between two programs' -dump-vmstate files
+  deno task migrate shell unix:PATH|tcp:H:PORT   talk QMP, to a Ferry or a QEMU
 
 Migration options
   -c, --capability NAME[=on|off]   QMP's capabilities, such as multifd (repeat)
   -p, --parameter NAME=VALUE       QMP's parameters, such as multifd-channels=4 (repeat)
+  --postcopy-after DURATION        with -c postcopy-ram: run there after so long (0: at once), pages follow
   --qmp unix:PATH|tcp:HOST:PORT    serve QMP until \`quit\`; without a URI, wait for its commands
   --json                           stdout is JSON lines: QMP's events, at last the query-migrate object
   --quiet                          no progress and no table

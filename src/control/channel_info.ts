@@ -16,9 +16,11 @@ export interface NamedCounters {
 
 /** One channel's figures; times in milliseconds. Ours: QMP has no such thing. */
 export interface ChannelInfo {
+  /** Such as `multifd 0`. */
   readonly name: string;
   /** Sent or received. */
   readonly bytes: number;
+  /** How many packets that were. */
   readonly packets: number;
   /** Pages with content. */
   readonly normal: number;

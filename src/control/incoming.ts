@@ -8,7 +8,6 @@ import {
   asMigrationError,
   CancelledError,
   ConnectionLostError,
-  IncompatibleError,
   type MigrationError,
   StateError,
   StreamFormatError,
@@ -32,7 +31,7 @@ import type { ChannelSpec } from "../transport/channel.ts";
 import type { Endpoint } from "../transport/endpoint.ts";
 import { listen } from "../transport/listen.ts";
 import type { Listener } from "../transport/listener.ts";
-import type { TransportOptions } from "../transport/options.ts";
+import type { SocketOptions } from "../transport/options.ts";
 import type { MigrationUri } from "../transport/uri.ts";
 import { Command, describeCommand, type ReceivedCommand } from "../wire/command.ts";
 import type { Configuration } from "../wire/configuration.ts";
@@ -77,7 +76,7 @@ export interface IncomingOptions {
   readonly parameters: Parameters;
   /** Gets the events QMP would emit, and is to return soon. */
   readonly onEvent?: (event: MigrationEvent) => void;
-  readonly transport?: Pick<TransportOptions, "handOff" | "vsock" | "onRefused">;
+  readonly transport?: SocketOptions;
   /**
    * How long a source that has connected may take to say what machine it has: until then it could be
    * anybody, and keeps the source from connecting. In milliseconds.
@@ -442,7 +441,7 @@ export class IncomingMigration implements LoadTarget {
       case Command.POSTCOPY_RESUME:
       case Command.RECV_BITMAP:
         if (this.#postcopy) return await this.#postcopy.command(received, reader, context);
-        throw new IncompatibleError("The source wants postcopy, which this side does not expect", {
+        throw new StreamFormatError("The source wants postcopy, which this side does not expect", {
           advice: "Turn the capability postcopy-ram on here too.",
         });
       default:

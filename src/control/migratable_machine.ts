@@ -6,7 +6,7 @@
 import type { DirtyLogKind } from "../dirty/dirty_log.ts";
 import { StateError } from "../errors.ts";
 import { Machine, type MachineOptions, type MachineParts } from "../machine/machine.ts";
-import type { TransportOptions } from "../transport/options.ts";
+import type { SocketOptions } from "../transport/options.ts";
 import { type MigrationUri, parseUri } from "../transport/uri.ts";
 import { MachineDirtying } from "./machine_dirtying.ts";
 import { MachineTarget } from "./machine_target.ts";
@@ -20,7 +20,7 @@ export interface MigratableMachineOptions extends MachineOptions {
   /** The maker of the dirty log. @default {the best that host and guest allow} */
   readonly dirtyLog?: DirtyLogKind;
   /** How sockets are opened. */
-  readonly transport?: Pick<TransportOptions, "handOff" | "vsock">;
+  readonly transport?: SocketOptions;
 }
 
 /** How one migration is made. */
@@ -43,8 +43,34 @@ export interface Migration extends AsyncIterable<MigrationInfo> {
   cancel(): void;
 }
 
+/** A migration that leaves. */
+export interface LeavingMigration extends Migration {
+  /**
+   * Lets the machine run there as soon as can be; the pages that it lacks follow.
+   * @throws {StateError} Unless the capability `postcopy-ram` was on when the migration began.
+   */
+  startPostcopy(): void;
+  /** Gives up the connection of a migration in postcopy. @throws {StateError} If it is none. */
+  pause(): void;
+  /**
+   * Goes on with a migration that is `postcopy-paused`.
+   * @param to Where the destination waits for that (`recover()`).
+   * @throws {StateError} If it is not paused.
+   */
+  resume(to: string): Promise<void>;
+}
+
 /** A migration that arrives. */
 export interface ArrivingMigration extends Migration {
+  /** Gives up the connection of a migration in postcopy. @throws {StateError} If it is none. */
+  pause(): void;
+  /**
+   * Waits for a source that goes on with a migration that is `postcopy-paused`.
+   * @param from Where to listen.
+   * @returns The address, once the source can connect.
+   * @throws {StateError} If it is not paused.
+   */
+  recover(from: string): Promise<MigrationUri>;
   /** Resolves with the address, once sources can connect; rejects if they cannot. */
   readonly listening: Promise<MigrationUri>;
 }
@@ -54,10 +80,17 @@ export class MigratableMachine extends Machine {
   /** Its settings and migrations, as QMP sees them. */
   readonly control: MigrationControl;
 
-  /** @param parts What the machine consists of. @param options How it migrates. */
-  /** How fast its RAM is written, and limits to that. */
+  /**
+   * How fast its RAM is written, and limits to that.
+   * @internal
+   */
   readonly dirtying: MachineDirtying;
 
+  /**
+   * Adds migrations to a machine.
+   * @param parts What the machine consists of.
+   * @param options How it migrates.
+   */
   protected constructor(parts: MachineParts, options: MigratableMachineOptions) {
     super(parts);
     this.dirtying = new MachineDirtying(this, options.dirtyLog);
@@ -91,9 +124,14 @@ export class MigratableMachine extends Machine {
    * @returns The migration, which has begun.
    * @throws {UsageError} If the address is not understood.
    */
-  migrate(to: string, options: MigrationOptions = {}): Migration {
-    const beginning = this.control.migrate(parseUri(to), options);
-    return new BegunMigration(beginning, this.control, options);
+  migrate(to: string, options: MigrationOptions = {}): LeavingMigration {
+    const { control } = this;
+    const beginning = control.migrate(parseUri(to), options);
+    return Object.assign(new BegunMigration(beginning, control, options), {
+      startPostcopy: () => control.startPostcopy(),
+      pause: () => control.pause(),
+      resume: async (to: string) => void await control.migrate(to, { resume: true }),
+    });
   }
 
   /**
@@ -102,9 +140,13 @@ export class MigratableMachine extends Machine {
    * @throws {UsageError} If the address is not understood.
    */
   incoming(from: string, options: MigrationOptions = {}): ArrivingMigration {
-    const incoming = this.control.migrateIncoming(from, options);
-    const migration = new BegunMigration(Promise.resolve(incoming), this.control, options);
-    return Object.assign(migration, { listening: incoming.listening });
+    const { control } = this;
+    const incoming = control.migrateIncoming(from, options);
+    return Object.assign(new BegunMigration(Promise.resolve(incoming), control, options), {
+      listening: incoming.listening,
+      pause: () => control.pause(),
+      recover: (from: string) => control.recover(from),
+    });
   }
 }
 

@@ -7,7 +7,7 @@
  */
 import { StateError } from "../errors.ts";
 import type { SpareWorkers } from "../threads/spare_workers.ts";
-import type { TransportOptions } from "../transport/options.ts";
+import type { SocketOptions } from "../transport/options.ts";
 import { type MigrationUri, parseUri } from "../transport/uri.ts";
 import { formatSocketAddress, type SocketAddress } from "../transport/uri_channels.ts";
 import { type Capabilities, changeCapabilities, defaultCapabilities } from "./capabilities.ts";
@@ -35,14 +35,16 @@ export interface MigrationControlOptions {
   /** Gives the place for a machine that arrives; without it none can. Asked anew for each migration. */
   readonly target?: () => IncomingTarget;
   /** How sockets are opened. */
-  readonly transport?: Pick<TransportOptions, "handOff" | "vsock" | "onRefused">;
+  readonly transport?: SocketOptions;
   /** Threads in reserve; they stay the caller's. */
   readonly spares?: SpareWorkers;
 }
 
 /** Settings of one migration, over those of its control. */
 export interface MigrateOptions {
+  /** Capabilities other than the control has them. */
   readonly capabilities?: CapabilityChanges;
+  /** Parameters other than the control has them. */
   readonly parameters?: ParameterChanges;
 }
 
@@ -66,7 +68,7 @@ export class MigrationControl {
   /** Why the machine must stay, in the order in which that was said. */
   readonly #blockers = new Set<{ readonly reason: string }>();
 
-  /** @param options What there is to migrate. */
+  /** Begins without a migration. @param options What there is to migrate. */
   constructor(private readonly options: MigrationControlOptions) {}
 
   /** All capabilities. */
@@ -79,12 +81,18 @@ export class MigrationControl {
     return this.#parameters;
   }
 
-  /** The last migration that left, if there was one. */
+  /**
+   * The last migration that left, if there was one.
+   * @internal
+   */
   get outgoing(): OutgoingMigration | undefined {
     return this.#outgoing;
   }
 
-  /** The last migration that arrived, if there was one. */
+  /**
+   * The last migration that arrived, if there was one.
+   * @internal
+   */
   get incoming(): IncomingMigration | undefined {
     return this.#incoming;
   }
@@ -168,6 +176,7 @@ export class MigrationControl {
    * @returns When it has begun; what becomes of it is said by its `completed`.
    * @throws {StateError} If there is nothing to move, or it is blocked, or a migration runs; with `resume`, if none is paused.
    * @throws {UsageError | SettingError} If the address or a setting is not understood.
+   * @internal
    */
   async migrate(
     to: string | MigrationUri,
@@ -202,6 +211,7 @@ export class MigrationControl {
    * @param options Settings for this migration only.
    * @throws {StateError} If there is no place for one, or a migration runs.
    * @throws {UsageError | SettingError} If the address or a setting is not understood.
+   * @internal
    */
   migrateIncoming(from: string | MigrationUri, options: MigrateOptions = {}): IncomingMigration {
     const uri = typeof from === "string" ? parseUri(from) : from;

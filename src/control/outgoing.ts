@@ -20,6 +20,7 @@ import {
   HandoverUnknownError,
   type MigrationError,
   PeerFailedError,
+  SettingError,
   StateError,
 } from "../errors.ts";
 import type { DirtyLogChoice } from "../dirty/choose.ts";
@@ -27,7 +28,7 @@ import { HashLog } from "../dirty/hash_log.ts";
 import { writeAdvise } from "../postcopy/source_commands.ts";
 import { RamSaver } from "../ram/save.ts";
 import type { SpareWorkers } from "../threads/spare_workers.ts";
-import type { TransportOptions } from "../transport/options.ts";
+import type { SocketOptions } from "../transport/options.ts";
 import type { MigrationUri } from "../transport/uri.ts";
 import { Command, writeCommand, writePing } from "../wire/command.ts";
 import { writeConfiguration } from "../wire/configuration.ts";
@@ -48,6 +49,7 @@ import { OutgoingChannels } from "./outgoing_channels.ts";
 import { OutgoingLink } from "./outgoing_link.ts";
 import type { OutgoingMachine } from "./outgoing_machine.ts";
 import {
+  ANSWER_TIMEOUT_MS,
   type PostcopyContext,
   recover,
   requireAllPages,
@@ -78,7 +80,7 @@ export interface OutgoingOptions {
   readonly parameters: Parameters;
   /** Gets the events QMP would emit, and is to return soon. */
   readonly onEvent?: (event: MigrationEvent) => void;
-  readonly transport?: Pick<TransportOptions, "handOff" | "vsock">;
+  readonly transport?: SocketOptions;
   /** Threads that were started before (`spare_threads.ts`); they stay the caller's. */
   readonly spares?: SpareWorkers;
   /**
@@ -86,6 +88,12 @@ export interface OutgoingOptions {
    * @default {10000}
    */
   readonly stallTimeout?: number;
+  /**
+   * How long a destination may take to load its devices in postcopy, and to answer while a broken
+   * migration is mended; in milliseconds.
+   * @default {30000}
+   */
+  readonly answerTimeout?: number;
 }
 
 /** One migration from here to somewhere else. */
@@ -267,6 +275,11 @@ export class OutgoingMigration {
     const { blockers, pages, ram, ramSectionId } = this.machine;
     if (blockers.length > 0) throw new StateError(`The machine cannot be moved: ${blockers[0]}`);
     const { uri, capabilities, spares } = this.options;
+    if (pages && capabilities.multifd) {
+      throw new SettingError("The channels of multifd cannot send pages that are not in memory", {
+        advice: "Load the image, or turn the capability multifd off.",
+      });
+    }
     const link = this.#link;
     await link.connect();
     if (capabilities.multifd) {
@@ -425,7 +438,7 @@ export class OutgoingMigration {
     await this.#endChannels();
     await sendSwitch(first);
     this.#move("package-sent");
-    const runs = whenItRuns(first.link).then(() => {
+    const runs = whenItRuns(first).then(() => {
       first.link.trouble.check();
       this.#statistics.guestRuns();
       this.#move("destination-runs");
@@ -503,6 +516,7 @@ export class OutgoingMigration {
       link: this.#link,
       statistics: this.#statistics,
       parameters: () => this.#parameters,
+      answerTimeout: this.options.answerTimeout ?? ANSWER_TIMEOUT_MS,
     };
   }
 

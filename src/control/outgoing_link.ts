@@ -15,7 +15,7 @@ import type { SpareWorkers } from "../threads/spare_workers.ts";
 import type { ChannelSpec } from "../transport/channel.ts";
 import { connect } from "../transport/connect.ts";
 import type { Endpoint } from "../transport/endpoint.ts";
-import type { TransportOptions } from "../transport/options.ts";
+import type { SocketOptions, TransportOptions } from "../transport/options.ts";
 import type { MigrationUri } from "../transport/uri.ts";
 import type { Capabilities } from "./capabilities.ts";
 import { DestinationWord } from "./destination_word.ts";
@@ -36,7 +36,7 @@ export interface LinkOptions {
   readonly machine: OutgoingMachine;
   readonly capabilities: Capabilities;
   readonly statistics: OutgoingStatistics;
-  readonly transport?: Pick<TransportOptions, "handOff" | "vsock"> | undefined;
+  readonly transport?: SocketOptions | undefined;
   readonly spares?: SpareWorkers | undefined;
   readonly parameters: Parameters;
   /** How long nothing may pass, in milliseconds. */
@@ -82,11 +82,11 @@ export class OutgoingLink implements AsyncDisposable {
 
   /** How further connections of it are made. */
   get transport(): TransportOptions {
-    const { transport } = this.options;
+    const { transport, spares } = this.options;
     return {
       ...transport,
       ...this.#tls,
-      spares: this.options.spares,
+      ...spares && { spares },
       signal: this.#abort.signal,
       timeoutMs: CONNECT_TIMEOUT_MS,
     };

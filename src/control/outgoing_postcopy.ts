@@ -25,7 +25,7 @@ import { RateLimit } from "./rate_limit.ts";
 /** Batches ahead of the channel: few, because the scan goes on where the destination asks. */
 const BATCHES_AHEAD = 2;
 /** How long a destination may take to load its devices, or to answer while it recovers, in milliseconds. */
-const ANSWER_TIMEOUT_MS = 30_000;
+export const ANSWER_TIMEOUT_MS = 30_000;
 
 /** How often a destination with a preempt channel is asked; the numbers of the PINGs are ours. */
 const PREEMPT_QUESTIONS = 8;
@@ -38,6 +38,8 @@ export interface PostcopyContext {
   readonly statistics: OutgoingStatistics;
   /** The parameters now. */
   readonly parameters: () => Parameters;
+  /** How long a destination may take to answer, in milliseconds. */
+  readonly answerTimeout: number;
 }
 
 /**
@@ -73,8 +75,8 @@ export async function settlePreempt({ link }: PostcopyContext, opened: number): 
 }
 
 /** Waits until the machine runs there. */
-export async function whenItRuns(link: OutgoingLink): Promise<void> {
-  await inTime(link, link.destination.pong(PostcopyPing.RUNS));
+export async function whenItRuns(context: PostcopyContext): Promise<void> {
+  await inTime(context, context.link.destination.pong(PostcopyPing.RUNS));
 }
 
 /** Sends what makes the machine run there; its guest is stopped here, and the dirty log synced. */
@@ -156,29 +158,33 @@ export function sendEnd({ machine, link }: PostcopyContext): Promise<void> {
  * go on.
  * @throws {MigrationError} If that fails; it may be tried again.
  */
-export async function recover({ machine, link }: PostcopyContext): Promise<void> {
+export async function recover(context: PostcopyContext): Promise<void> {
+  const { machine, link } = context;
   const { stream, requests, destination, trouble: { check } } = link;
   const { writer } = stream;
   const blocks = machine.ram.blocks.filter(({ pageCount }) => pageCount > 0);
   for (const block of blocks) writeReceivedQuestion(writer, block);
   await stream.flush(check);
-  for (const { name } of blocks) await inTime(link, destination.received(name));
+  for (const { name } of blocks) await inTime(context, destination.received(name));
   await link.openPreempt();
   requests!.open();
   writeCommand(writer, Command.POSTCOPY_RESUME);
   await stream.flush(check);
-  await inTime(link, destination.resumed());
+  await inTime(context, destination.resumed());
   await stream.beginPostcopy(check);
 }
 
-async function inTime(link: OutgoingLink, answer: Promise<void>): Promise<void> {
+async function inTime(
+  { link, answerTimeout }: PostcopyContext,
+  answer: Promise<void>,
+): Promise<void> {
   const timer = setTimeout(() => {
     link.trouble.report(
-      new ConnectionLostError(`The destination did not answer within ${ANSWER_TIMEOUT_MS} ms`, {
+      new ConnectionLostError(`The destination did not answer within ${answerTimeout} ms`, {
         advice: "Look at the destination; it must be told to recover before the source is.",
       }),
     );
-  }, ANSWER_TIMEOUT_MS);
+  }, answerTimeout);
   try {
     await answer;
   } finally {

@@ -49,11 +49,6 @@ export class OutgoingXbzrle {
     this.#measure(pages);
   }
 
-  /** No page is sent as differences from here on: postcopy begins. */
-  end(): void {
-    this.#control.round = 0;
-  }
-
   /** What `query-migrate` says of it. */
   info(): XbzrleCacheInfo {
     const control = this.#control;

@@ -11,8 +11,11 @@ import { PAGE_SIZE } from "../machine/page.ts";
 export const MULTIFD_COMPRESSIONS = ["none", "zlib", "zstd", "qatzip", "qpl", "uadk"] as const;
 /** What a bitmap of a block device is called in the stream (QMP `BitmapMigrationNodeAlias`). */
 export interface BitmapMapping {
+  /** The block device here. */
   readonly "node-name": string;
+  /** What it is called in the stream. */
   readonly alias: string;
+  /** Its bitmaps that travel, and what they are called. */
   readonly bitmaps: readonly {
     readonly name: string;
     readonly alias: string;
@@ -26,6 +29,7 @@ export interface Parameters {
   readonly "announce-initial": number;
   /** The longest pause between announcements, in milliseconds. */
   readonly "announce-max": number;
+  /** How many announcements follow the first. */
   readonly "announce-rounds": number;
   /** By how many milliseconds the pause grows. */
   readonly "announce-step": number;
@@ -35,10 +39,13 @@ export interface Parameters {
   readonly "cpu-throttle-initial": number;
   /** Percent. */
   readonly "cpu-throttle-increment": number;
+  /** Whether the throttle grows more slowly towards its end. */
   readonly "cpu-throttle-tailslow": boolean;
   /** The folder with the credentials; empty: no TLS. */
   readonly "tls-creds": string;
+  /** The name in the destination's certificate, where it is not the host of the URI. */
   readonly "tls-hostname": string;
+  /** Whom a destination lets in, by the names in their certificates. */
   readonly "tls-authz": string;
   /** Bytes a second, 0 without limit. QEMU's default is 128 MiB/s; ours is 0. */
   readonly "max-bandwidth": number;
@@ -48,10 +55,15 @@ export interface Parameters {
   readonly "downtime-limit": number;
   /** Milliseconds. */
   readonly "x-checkpoint-delay": number;
+  /** How many connections carry pages. */
   readonly "multifd-channels": number;
+  /** How pages are compressed on those. */
   readonly "multifd-compression": typeof MULTIFD_COMPRESSIONS[number];
+  /** From 0, none, to 9, best. */
   readonly "multifd-zlib-level": number;
+  /** From 1 to 9. */
   readonly "multifd-qatzip-level": number;
+  /** From 0, the default, to 20, best. */
   readonly "multifd-zstd-level": number;
   /** Bytes, a power of two. */
   readonly "xbzrle-cache-size": number;
@@ -59,13 +71,17 @@ export interface Parameters {
   readonly "max-postcopy-bandwidth": number;
   /** Percent. */
   readonly "max-cpu-throttle": number;
+  /** What block devices and their bitmaps are called in the stream. */
   readonly "block-bitmap-mapping"?: readonly BitmapMapping[];
   /** Milliseconds. */
   readonly "x-vcpu-dirty-limit-period": number;
   /** MB a second. */
   readonly "vcpu-dirty-limit": number;
+  /** Whether the machine goes to another process or outlives its own. */
   readonly mode: "normal" | "cpr-reboot" | "cpr-transfer";
+  /** Who looks for pages of zeros: nobody, the main channel, or the channels of multifd. */
   readonly "zero-page-detection": "none" | "legacy" | "multifd";
+  /** Whether files are written around the page cache. */
   readonly "direct-io": boolean;
 }
 /** A parameter's name, spelled as QMP spells it. */

@@ -79,7 +79,7 @@ export class Machine implements AsyncDisposable {
   /** Starts and stops take turns. */
   #turn: Promise<unknown> = Promise.resolve();
 
-  /** @param parts What {@linkcode Machine.prepare} made. */
+  /** Makes one machine of its parts. @param parts What {@linkcode Machine.prepare} made. */
   protected constructor(parts: MachineParts) {
     this.name = parts.name;
     this.uuid = parts.uuid;

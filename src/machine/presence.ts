@@ -39,7 +39,7 @@ export interface WantedPage {
 export class Presence {
   readonly #words: Int32Array<SharedArrayBuffer>;
 
-  /** @param memory What {@linkcode Presence.create} made, in this or another thread. */
+  /** Opens the board. @param memory What {@linkcode Presence.create} made, in this or another thread. */
   constructor(readonly memory: SharedArrayBuffer) {
     this.#words = new Int32Array(memory);
   }

@@ -17,30 +17,30 @@ import { SyncGate } from "./sync_gate.ts";
 /** A packet's pages. */
 const PAGES = 128;
 const PAGE = 4096;
-/** How many packets: so many that the engine thinks the loops worth compiling. */
-const PACKETS = 128;
+/** How many pairs of packets: so many that the engine thinks the loops worth compiling. */
+const PAIRS = 128;
 
-/** Leads nowhere; the same packet comes from it again and again. */
+/** Leads nowhere; the same packets come from it again and again. */
 class Rehearsed implements Channel {
   readonly peer = "nobody";
   #position = 0;
 
   /**
    * @param written Is called before each write is done.
-   * @param packet What is read, so many times.
+   * @param packets What is read, so many times.
    */
   constructor(
     private readonly written: (parts: readonly Uint8Array[]) => void,
-    private readonly packet: Uint8Array = new Uint8Array(INTRODUCTION_BYTES),
+    private readonly packets: Uint8Array = new Uint8Array(INTRODUCTION_BYTES),
   ) {}
 
   read(into: Uint8Array): Promise<number> {
     const inside = this.#position - INTRODUCTION_BYTES;
-    if (inside >= PACKETS * this.packet.length) return Promise.resolve(0);
-    const from = Math.max(0, inside) % this.packet.length;
-    const left = inside < 0 ? -inside : this.packet.length - from;
+    if (inside >= PAIRS * this.packets.length) return Promise.resolve(0);
+    const from = Math.max(0, inside) % this.packets.length;
+    const left = inside < 0 ? -inside : this.packets.length - from;
     const count = Math.min(into.length, left);
-    if (inside >= 0) into.set(this.packet.subarray(from, from + count));
+    if (inside >= 0) into.set(this.packets.subarray(from, from + count));
     this.#position += count;
     return Promise.resolve(count);
   }
@@ -61,30 +61,38 @@ class Rehearsed implements Channel {
   close(): void {}
 }
 
-/** Sends packets to nobody. @returns One of them. */
+/** RAM for a packet of zero pages and one of pages with content. */
+function smallRam(): GuestRam {
+  return GuestRam.create([{ name: "rehearsal", length: 2 * PAGES * PAGE }]);
+}
+
+/** Sends packets to nobody. @returns Two of them: zero pages, and pages with content. */
 export async function rehearseSending(): Promise<Uint8Array> {
-  const ram = GuestRam.create([{ name: "rehearsal", length: PAGES * PAGE }]);
-  const { dirty, pageCount } = ram.blocks[0]!;
-  const ring = JobRing.create(2 * PACKETS, new Progress());
-  for (let i = 0; i < PACKETS; i++) {
+  const ram = smallRam();
+  const [block] = ram.blocks;
+  const { dirty, untouched, pageCount } = block!;
+  for (let page = PAGES; page < pageCount; page++) block!.view(page * PAGE, 1)[0] = 1;
+  untouched.fill(PAGES, PAGES, false);
+  const ring = JobRing.create(2 * PAIRS, new Progress());
+  for (let i = 0; i < PAIRS; i++) {
     ring.beginBatch(0);
     ring.addRun(0, pageCount);
     ring.publishBatch();
   }
   ring.pushMark(JobKind.END);
-  let packet = new Uint8Array(0);
+  let packets = new Uint8Array(0);
   dirty.fill(0, pageCount, true);
   const channel = new Rehearsed((parts) => {
-    if (packet.length === 0) packet = joined(parts);
+    if (packets.length === 0) packets = joined(parts);
     dirty.fill(0, pageCount, true);
   });
   await new SendLoop(channel, {
-    ...{ ram: ram.layout, ring: ring.layout, detectZero: false },
+    ...{ ram: ram.layout, ring: ring.layout, detectZero: true },
     compression: { method: "none", level: 0 },
     counters: new ChannelCounters().buffer,
     packetNumbers: new SharedArrayBuffer(8),
   }).run();
-  return packet;
+  return packets;
 }
 
 function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
@@ -99,10 +107,9 @@ function joined(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
 
 /** Receives packets from nobody. */
 export async function rehearseReceiving(): Promise<void> {
-  const packet = await rehearseSending();
-  const ram = GuestRam.create([{ name: "rehearsal", length: PAGES * PAGE }]);
-  await receiveLoop(new Rehearsed(() => {}, packet), {
-    ...{ index: 0, ram: ram.layout, method: "none" },
+  const packets = await rehearseSending();
+  await receiveLoop(new Rehearsed(() => {}, packets), {
+    ...{ index: 0, ram: smallRam().layout, method: "none" },
     gate: SyncGate.create(1).buffer,
     counters: new ChannelCounters().buffer,
   });

@@ -44,6 +44,7 @@ export class ReturnPath implements AsyncDisposable {
   readonly preemptCounters = new ChannelCounters();
   #worker: WorkerHandle<ReturnPathStart, ToReturnPath, FromReturnPath> | undefined;
   #done: PromiseWithResolvers<void> | undefined;
+  #end: MigrationError | undefined;
 
   private constructor(private readonly listener: ReturnPathListener) {}
 
@@ -77,6 +78,7 @@ export class ReturnPath implements AsyncDisposable {
    * Has requests answered over a connection of their own.
    * @param channel The connection.
    * @param encoder How pages are encoded, and where they are.
+   * @throws {MigrationError} If the return path has ended.
    */
   async usePreempt(channel: ChannelSpec, encoder: RunEncoderOptions): Promise<void> {
     const counters = this.preemptCounters.buffer;
@@ -94,6 +96,7 @@ export class ReturnPath implements AsyncDisposable {
   }
 
   async #tell(message: ToReturnPath): Promise<void> {
+    if (this.#end) throw this.#end;
     this.#done = Promise.withResolvers();
     this.#worker!.post(message);
     await this.#done.promise;
@@ -105,6 +108,7 @@ export class ReturnPath implements AsyncDisposable {
   }
 
   #closed(error: MigrationError): void {
+    this.#end = error;
     this.#done?.promise.catch(() => {});
     this.#done?.reject(error);
     this.listener.closed(error);

@@ -8,7 +8,7 @@ import type { Endpoint } from "../transport/endpoint.ts";
 import { listen } from "../transport/listen.ts";
 import type { Listener } from "../transport/listener.ts";
 import { openChannel } from "../transport/open_channel.ts";
-import type { TransportOptions } from "../transport/options.ts";
+import type { SocketOptions } from "../transport/options.ts";
 import { formatUri, type MigrationUri, parseUri } from "../transport/uri.ts";
 import type { CommandTable } from "./command.ts";
 import { qmpCommands } from "./commands.ts";
@@ -29,7 +29,7 @@ const READ_SIZE = 16 * 1024;
 /** How a server is made. */
 export interface QmpServerOptions {
   /** How sockets are opened. */
-  readonly transport?: Pick<TransportOptions, "handOff">;
+  readonly transport?: SocketOptions;
 }
 
 interface Client {

@@ -36,7 +36,7 @@ export class XbzrleControl {
     return control;
   }
 
-  /** The number of the round; 0 while pages are sent as they are: in the first round, and in postcopy. */
+  /** The number of the round; 0 in the first round, when pages are sent as they are. */
   get round(): number {
     return this.#values[Setting.ROUND]!;
   }

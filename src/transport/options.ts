@@ -10,8 +10,8 @@ import type { TlsOptions } from "./tls_options.ts";
 import { formatUri, type MigrationUri, type VsockUri } from "./uri.ts";
 import type { WaitOptions } from "./wait.ts";
 
-/** When to give up, and how sockets reach their workers. */
-export interface TransportOptions extends WaitOptions {
+/** How sockets reach their workers, and who is told of what they refuse. */
+export interface SocketOptions {
   /**
    * Whether a TCP or Unix socket's descriptor goes to the worker, or its bytes pass through the main
    * thread and shared memory: slower, but without an internal of Deno. Pipes always go as descriptors,
@@ -21,12 +21,16 @@ export interface TransportOptions extends WaitOptions {
   readonly handOff?: "descriptor" | "bridge";
   /** That Deno was started with `--unstable-vsock`: without the flag, vsock makes it end the process. */
   readonly vsock?: boolean;
+  /** Told of each connection that a listener has turned away. */
+  readonly onRefused?: (error: TransportError) => void;
+}
+
+/** All of it: also when to give up, and how connections are encrypted. */
+export interface TransportOptions extends SocketOptions, WaitOptions {
   /** Encrypts every connection, if it is there. */
   readonly tls?: TlsOptions | undefined;
   /** Where there may be threads for TLS already; they stay the caller's. */
   readonly spares?: SpareWorkers | undefined;
-  /** Told of each connection that a listener has turned away. */
-  readonly onRefused?: (error: TransportError) => void;
 }
 
 /**

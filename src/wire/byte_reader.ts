@@ -15,7 +15,7 @@ export class ByteReader {
   readonly #scratch = new Uint8Array(8);
   readonly #view = new DataView(this.#scratch.buffer);
 
-  /** @param source Where the bytes come from. */
+  /** Reads from a source. @param source Where the bytes come from. */
   constructor(readonly source: ByteSource) {}
 
   /**

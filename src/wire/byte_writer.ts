@@ -12,7 +12,7 @@ export class ByteWriter {
   #view: DataView<ArrayBuffer>;
   #length = 0;
 
-  /** @param capacity How many bytes to make room for at first. */
+  /** Begins empty. @param capacity How many bytes to make room for at first. */
   constructor(capacity = 256) {
     this.#bytes = new Uint8Array(capacity);
     this.#view = new DataView(this.#bytes.buffer);

@@ -39,8 +39,14 @@ Deno.test("parseReceive() reads where the machine goes, and for how long it runs
 });
 
 Deno.test("With --qmp the URI comes later", () => {
-  const args = parseReceive(["--qmp", "unix:/tmp/qmp", "--discard", "--postcopy-after", "0"]);
-  assertEquals([args.uri, args.qmp, args.postcopyAfter], [undefined, "unix:/tmp/qmp", 0]);
+  const args = parseReceive(["--qmp", "unix:/tmp/qmp", "--discard"]);
+  assertEquals([args.uri, args.qmp], [undefined, "unix:/tmp/qmp"]);
+});
+
+Deno.test("parseDemo() reads when postcopy begins", () => {
+  const args = ["-c", "postcopy-ram", "--postcopy-after"];
+  assertEquals(parseDemo([...args, "0"]).postcopyAfter, 0);
+  assertEquals(parseDemo([...args, "1.5s"]).postcopyAfter, 1500);
 });
 
 type Parse = (args: string[]) => unknown;
@@ -66,7 +72,13 @@ const REFUSED: readonly [string, Parse, string[], string][] = [
   ["no RAM", parseDemo, ["--ram", "0"], "whole pages"],
   ["no number", parseDemo, ["--seed", "x"], "--seed x"],
   ["no such log", parseDemo, ["--dirty-log", "paper"], '"paper"'],
-  ["no duration", parseDemo, ["--postcopy-after", "soon"], "soon is not a duration"],
+  [
+    "no duration",
+    parseDemo,
+    ["-c", "postcopy-ram", "--postcopy-after", "soon"],
+    "soon is not a duration",
+  ],
+  ["postcopy that is off", parseDemo, ["--postcopy-after", "0"], "needs the capability"],
   ["half a capability", parseDemo, ["-c", "multifd=yes"], '"multifd=yes"'],
   ["half a parameter", parseDemo, ["-p", "multifd-channels"], "not NAME=VALUE"],
   ["a value that is missing", parseDemo, ["--ram"], "--ram needs a value"],

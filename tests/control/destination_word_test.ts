@@ -104,3 +104,29 @@ Deno.test("DestinationWord.acknowledgesSwitchover() does not wait beyond the ret
   word.closed(new ConnectionLostError("Gone"));
   await assertRejects(() => asked, ConnectionLostError);
 });
+
+Deno.test("DestinationWord waits for what a destination says while it recovers", async () => {
+  const { word } = listen();
+  word.message({ type: "RECV_BITMAP", block: "ram" });
+  await word.received("ram");
+  const other = word.received("rom");
+  const resumed = word.resumed();
+  word.message({ type: "RECV_BITMAP", block: "rom" });
+  word.message({ type: "RESUME_ACK", value: 1 });
+  await Promise.all([other, resumed]);
+
+  const refusing = listen();
+  const never = refusing.word.resumed();
+  refusing.word.message({ type: "RESUME_ACK", value: 0 });
+  await assertRejects(() => never, PeerFailedError, "does not go on");
+});
+
+Deno.test("DestinationWord keeps only so many words that nobody waits for", async () => {
+  const { word, trouble } = listen();
+  for (let value = 0; value < 10_000; value++) word.message({ type: "PONG", value });
+  await word.pong(7);
+  const late = word.pong(9_999);
+  word.message({ type: "PONG", value: 9_999 });
+  await late;
+  assertEquals(trouble.error, undefined);
+});

@@ -1,5 +1,9 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { type ArrivingMigration, MigratableMachine } from "../../src/control/migratable_machine.ts";
+import {
+  type ArrivingMigration,
+  MigratableMachine,
+  type Migration,
+} from "../../src/control/migratable_machine.ts";
 import { CancelledError, TransportError, UsageError } from "../../src/errors.ts";
 import { verifyRam } from "../../src/machine/verify/ram_check.ts";
 import { formatUri } from "../../src/transport/uri.ts";
@@ -77,3 +81,35 @@ Deno.test("Machine.incoming() is cancelled by its signal", async () => {
   abort.abort();
   await assertRejects(() => incoming.completed, CancelledError);
 });
+
+Deno.test("Machine.migrate() in postcopy: runs there first, is paused, and goes on over another connection", async () => {
+  await using here = await MigratableMachine.create(options);
+  await using there = await MigratableMachine.create(options);
+  await here.start();
+  const settings = {
+    capabilities: { "postcopy-ram": true },
+    parameters: { "max-postcopy-bandwidth": 100_000 },
+  };
+  const incoming = there.incoming("tcp:127.0.0.1:0", settings);
+  const migration = here.migrate(await uriOf(incoming), settings);
+  await reaches(migration, "setup", "active");
+  migration.startPostcopy();
+  await reaches(incoming, "postcopy-active");
+  await reaches(migration, "postcopy-active");
+  assert(there.running);
+  migration.pause();
+  await reaches(migration, "postcopy-paused");
+  await reaches(incoming, "postcopy-paused");
+  here.control.setParameters({ "max-postcopy-bandwidth": 0 });
+  await migration.resume(formatUri(await incoming.recover("tcp:127.0.0.1:0")));
+  await Promise.all([migration.completed, incoming.completed]);
+  await there.stop();
+  assertEquals(await verifyRam(there), undefined);
+});
+
+async function reaches(migration: Migration, ...statuses: string[]): Promise<void> {
+  while (!statuses.includes(migration.status)) {
+    if (migration.status === "failed") await migration.completed;
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+}

@@ -80,3 +80,14 @@ Deno.test("JobRing hands a hundred thousand batches to another thread without lo
   assertEquals(await done, { jobs: 100_000, pages });
   worker.terminate();
 });
+
+Deno.test("JobRing.waitForJob() also returns for something else that there is to do", () => {
+  const ring = JobRing.create(2, new Progress());
+  let looks = 0;
+  assertEquals(ring.waitForJob(() => ++looks === 3), true);
+  assertEquals([looks, ring.pending], [3, 0]);
+  // A worker that sleeps is woken by any thread: the bell has rung, so this does not block.
+  ring.wake();
+  ring.stop();
+  assertEquals(ring.waitForJob(() => false), false);
+});

@@ -158,3 +158,20 @@ Deno.test("FileChannel refuses the other direction, an empty target, and anythin
   await assertRejects(() => reader.read(new Uint8Array(1)), ConnectionLostError, "on this side");
   await assertRejects(() => writer.write(new Uint8Array(1)), ConnectionLostError, "on this side");
 });
+
+Deno.test("FileChannel.readNow() reads at a position into the midst of shared memory, up to the end", () => {
+  using directory = temporaryDirectory();
+  const path = `${directory.path}/image`;
+  Deno.writeFileSync(path, pattern(1000));
+  const reader = new FileChannel(fileSpec(path, 0, "read"));
+  assertEquals([reader.size, reader.position], [1000, 0]);
+  const into = new Uint8Array(new SharedArrayBuffer(300));
+  assertEquals(reader.readNow(into, 50, 200, 700), 200);
+  assertEquals(Uint8Array.from(into.subarray(50, 250)), pattern(1000).subarray(700, 900));
+  assertEquals([into[49], into[250]], [0, 0]);
+  assertEquals(reader.readNow(into, 0, 300, 900), 100);
+  assertEquals(reader.readNow(into, 0, 300, 2000), 0);
+  assertEquals(reader.position, 0);
+  reader.close();
+  assertThrows(() => reader.readNow(into, 0, 1, 0), ConnectionLostError);
+});
