@@ -8,7 +8,6 @@ import {
   asMigrationError,
   CancelledError,
   ConnectionLostError,
-  IncompatibleError,
   type MigrationError,
   StateError,
   StreamFormatError,
@@ -442,7 +441,7 @@ export class IncomingMigration implements LoadTarget {
       case Command.POSTCOPY_RESUME:
       case Command.RECV_BITMAP:
         if (this.#postcopy) return await this.#postcopy.command(received, reader, context);
-        throw new IncompatibleError("The source wants postcopy, which this side does not expect", {
+        throw new StreamFormatError("The source wants postcopy, which this side does not expect", {
           advice: "Turn the capability postcopy-ram on here too.",
         });
       default:

@@ -143,6 +143,7 @@ export class IncomingPostcopy implements AsyncDisposable {
         return await this.#loadPackage(received, reader, context);
       case Command.POSTCOPY_LISTEN:
         this.#expect(received, "advise", "discard");
+        if (!this.#inPackage) this.#refuse(received);
         await this.#listen(context);
         return "continue";
       case Command.POSTCOPY_RUN:
@@ -267,7 +268,12 @@ export class IncomingPostcopy implements AsyncDisposable {
     const elements = await readPackage(received, reader);
     const end = await context.loadElements(elements);
     this.#inPackage = false;
-    return end === "leave" ? "leave" : "continue";
+    if (end === "leave") return "leave";
+    // What follows is read elsewhere by now.
+    if (this.listening) {
+      throw new StreamFormatError("A package with POSTCOPY_LISTEN and without RUN");
+    }
+    return "continue";
   }
 
   async #listen(context: LoadContext): Promise<void> {

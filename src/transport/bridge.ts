@@ -58,6 +58,19 @@ export async function carry(
   ]);
 }
 
+/**
+ * Tells whoever is at the other end of a bridge that nothing is carried any more, unless it has ended.
+ * @param reason Why, as the end of a sentence.
+ */
+export function abandonBridge(
+  { inbound, outbound }: Pick<BridgeSpec, "inbound" | "outbound">,
+  reason: string,
+): void {
+  const [received, sent] = [new ByteRing(inbound), new ByteRing(outbound)];
+  if (received.writer === RingSide.OPEN) received.failWriter(reason);
+  if (sent.reader === RingSide.OPEN) sent.failReader(reason);
+}
+
 async function carryIn(channel: Channel, ring: ByteRing): Promise<void> {
   try {
     while (ring.reader === RingSide.OPEN) {

@@ -6,7 +6,7 @@
  */
 import { asMigrationError, SettingError, TransportError } from "../errors.ts";
 import { WorkerHandle } from "../threads/worker_handle.ts";
-import { BridgeChannel, bridgeSpec } from "./bridge.ts";
+import { abandonBridge, BridgeChannel, bridgeSpec } from "./bridge.ts";
 import type { BridgeSpec, Channel } from "./channel.ts";
 import type { Connection } from "./connection.ts";
 import { Endpoint } from "./endpoint.ts";
@@ -14,6 +14,7 @@ import { Listener } from "./listener.ts";
 import { loadCredentials } from "./tls_credentials.ts";
 import type { TlsOptions, TlsSetup } from "./tls_options.ts";
 import type { TransportOptions } from "./options.ts";
+import { reasonOf } from "./os_error.ts";
 import type { FromTlsSession, TlsSessionStart } from "./tls_session.ts";
 import type { MigrationUri } from "./uri.ts";
 import { waitFor, type WaitOptions } from "./wait.ts";
@@ -114,9 +115,13 @@ export async function secure(
       start: { channel: plain.handOff() as TlsSessionStart["channel"], setup, inbound, outbound },
       onMessage: () => secured.resolve(),
     });
+    const over = (error: unknown) => {
+      secured.reject(error);
+      abandonBridge(spec, reasonOf(error)); // the thread that would say so is gone
+    };
     worker.ended.then(
-      () => secured.reject(new TransportError(`No TLS with ${plain.peer}: it was stopped`)),
-      secured.reject,
+      () => over(new TransportError(`No TLS with ${plain.peer}: it was stopped`)),
+      over,
     );
     await waitFor<void>(`The TLS handshake with ${plain.peer}`, options, (settle) => {
       secured.promise.then(settle.resolve, settle.reject);

@@ -9,7 +9,7 @@
  * @module
  */
 import type { WorkerPort } from "../threads/worker_port.ts";
-import { carry } from "./bridge.ts";
+import { abandonBridge, carry } from "./bridge.ts";
 import type { BridgeSpec, DescriptorSpec } from "./channel.ts";
 import { openChannel } from "./open_channel.ts";
 import { TlsChannel } from "./tls_channel.ts";
@@ -38,7 +38,10 @@ export async function tlsSession(
   port: WorkerPort<never, FromTlsSession>,
 ): Promise<void> {
   const channel = openChannel(start.channel);
-  const stopped = port.receive().then(() => channel.close());
+  const stopped = port.receive().then(() => {
+    channel.close();
+    abandonBridge(start, "it was closed on this side");
+  });
   port.ready();
   const tls = await TlsChannel.open(channel, start.setup);
   port.post("secured");

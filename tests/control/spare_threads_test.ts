@@ -6,6 +6,7 @@ import { RETURN_PATH } from "../../src/postcopy/return_path.ts";
 import { MAIN_RECEIVE } from "../../src/ram/incoming_stream.ts";
 import { MAIN_SEND } from "../../src/ram/outgoing_stream.ts";
 import { SpareWorkers } from "../../src/threads/spare_workers.ts";
+import { TLS_SESSION } from "../../src/transport/tls_connection.ts";
 import { settings } from "./fixtures/pair.ts";
 
 /** Takes all threads of a kind that there are. */
@@ -40,4 +41,15 @@ Deno.test("prepareIncoming() keeps no more threads than 16 channels need", async
   prepareIncoming(spares, settings({ multifd: true }, { "multifd-channels": 255 }));
   await spares.ready();
   assertEquals(await takeAll(spares, MULTIFD_RECEIVE), 16);
+});
+
+Deno.test("With TLS each connection has one more", async () => {
+  await using spares = new SpareWorkers();
+  const tls = { "tls-creds": "/etc/pki/qemu", "multifd-channels": 2 } as const;
+  prepareOutgoing(spares, settings({ multifd: true }, tls));
+  await spares.ready();
+  assertEquals(await takeAll(spares, TLS_SESSION), 3);
+  prepareIncoming(spares, settings({}, tls));
+  await spares.ready();
+  assertEquals(await takeAll(spares, TLS_SESSION), 1);
 });

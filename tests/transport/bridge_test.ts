@@ -1,6 +1,11 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ConnectionLostError, StateError } from "../../src/errors.ts";
-import { BridgeChannel, startBridge } from "../../src/transport/bridge.ts";
+import {
+  abandonBridge,
+  BridgeChannel,
+  bridgeSpec,
+  startBridge,
+} from "../../src/transport/bridge.ts";
 import type { BridgeSpec, Channel } from "../../src/transport/channel.ts";
 import { connectedChannels, connectedEndpoints, keepEventLoop, readAll } from "./connected.ts";
 import { pattern, patternMismatch } from "./pattern.ts";
@@ -112,5 +117,26 @@ Deno.test("BridgeChannel's halves end the connection when both are closed", asyn
   reader.close();
   await assertRejects(() => reader.read(new Uint8Array(1)), ConnectionLostError, "on this side");
   assertEquals(await peer.read(new Uint8Array(1)).catch(() => 0), 0);
+  peer.close();
+});
+
+Deno.test("abandonBridge() ends who waits, and leaves what has ended in order", async () => {
+  using _ = keepEventLoop();
+  const spec = bridgeSpec("somebody");
+  const channel = new BridgeChannel(spec);
+  const reading = channel.read(new Uint8Array(1));
+  const writing = channel.write(new Uint8Array(1));
+  abandonBridge(spec, "its thread is gone");
+  await assertRejects(() => reading, ConnectionLostError, "somebody: its thread is gone");
+  await assertRejects(() => writing, ConnectionLostError, "somebody: its thread is gone");
+
+  const [ours, peer] = await connectedChannels();
+  const carried = startBridge(ours, new Uint8Array(0));
+  const other = new BridgeChannel(carried);
+  await peer.shutdown();
+  assertEquals(await other.read(new Uint8Array(1)), 0);
+  abandonBridge(carried, "too late");
+  assertEquals(await other.read(new Uint8Array(1)), 0);
+  other.close();
   peer.close();
 });
