@@ -48,21 +48,12 @@ import {
 import { OutgoingChannels } from "./outgoing_channels.ts";
 import { OutgoingLink } from "./outgoing_link.ts";
 import type { OutgoingMachine } from "./outgoing_machine.ts";
-import {
-  ANSWER_TIMEOUT_MS,
-  type PostcopyContext,
-  recover,
-  requireAllPages,
-  sendEnd,
-  sendRemaining,
-  sendSwitch,
-  settlePreempt,
-  whenItRuns,
-} from "./outgoing_postcopy.ts";
+import { OutgoingPostcopy } from "./outgoing_postcopy.ts";
 import { OutgoingStatistics } from "./outgoing_statistics.ts";
 import { OutgoingThrottle } from "./outgoing_throttle.ts";
 import { OutgoingXbzrle } from "./outgoing_xbzrle.ts";
 import type { Parameters } from "./parameters.ts";
+import { requireAllPages, settlePreempt } from "./postcopy_steps.ts";
 import { RateLimit } from "./rate_limit.ts";
 
 /** Numbers in PING, which PONG repeats. */
@@ -113,7 +104,7 @@ export class OutgoingMigration {
   #saver: RamSaver | undefined;
   #log: DirtyLogChoice | undefined;
   #goOn: PromiseWithResolvers<void> | undefined;
-  #resuming: PromiseWithResolvers<MigrationUri> | undefined;
+  readonly #postcopy: OutgoingPostcopy;
   #postcopyWanted = false;
   #stopped = false;
   /** All has been sent: it is the destination's to say what became of it. */
@@ -136,6 +127,15 @@ export class OutgoingMigration {
       this.#xbzrle = new OutgoingXbzrle(options.parameters, machine.ram.pageSize);
     }
     this.#link = this.#newLink(options.uri);
+    this.#postcopy = new OutgoingPostcopy({
+      ...{ machine, statistics: this.#statistics },
+      ...{ capabilities: options.capabilities, answerTimeout: options.answerTimeout },
+      parameters: () => this.#parameters,
+      status: () => this.#status,
+      move: (event) => this.#move(event),
+      newLink: (uri) => this.#link = this.#newLink(uri),
+      allSent: (isSent) => this.#handedOver = isSent,
+    });
     this.#move("start");
     this.completed = this.#run();
     this.completed.catch(() => {});
@@ -148,8 +148,9 @@ export class OutgoingMigration {
 
   /** The object that `query-migrate` returns. */
   info(): MigrationInfo {
-    const failure = this.#failure;
-    const tellsFailure = this.#status === "failed" || this.#status === "postcopy-paused";
+    const paused = this.#status === "postcopy-paused";
+    const failure = paused ? this.#postcopy.failure : this.#failure;
+    const tellsFailure = paused || this.#status === "failed";
     return {
       ...this.#statistics.info(this.#status, this.#saver?.remaining ?? 0),
       ...this.#throttle.info(),
@@ -228,17 +229,7 @@ export class OutgoingMigration {
    * @throws {StateError} If it is not paused, or what it has sent is not kept.
    */
   resume(uri: MigrationUri): void {
-    if (!this.#resuming) {
-      throw new StateError(`A migration that is ${this.#status} cannot be resumed`, {
-        advice: "Only one that is postcopy-paused can be.",
-      });
-    }
-    if (this.options.capabilities["release-ram"]) {
-      throw new StateError("With the capability release-ram, what was sent is gone: no resuming");
-    }
-    this.#move("resume");
-    this.#resuming.resolve(uri);
-    this.#resuming = undefined;
+    this.#postcopy.resume(uri);
   }
 
   get #hasPostcopy(): boolean {
@@ -344,7 +335,7 @@ export class OutgoingMigration {
         this.#statistics.transferred,
       );
     let remainingBefore: number | undefined;
-    while (!this.#postcopyWanted) {
+    while (!this.#postcopyWanted || !await this.#maySwitchOver()) {
       const end = await saver.sendPart({ allowance, check });
       this.#statistics.measure();
       if (end === "limit") await this.#link.sleep(limit.untilNextSlice(performance.now()));
@@ -364,7 +355,7 @@ export class OutgoingMigration {
       if (shouldSwitchOver(facts) && await this.#maySwitchOver()) return "precopy";
       remainingBefore = facts.remaining;
     }
-    await settlePreempt(this.#context, Ping.OPENED);
+    await settlePreempt(this.#postcopy.contextOf(this.#link), Ping.OPENED);
     await saver.drained(check);
     return "postcopy";
   }
@@ -426,98 +417,15 @@ export class OutgoingMigration {
     this.#statistics.guestRuns();
   }
 
-  // ── postcopy ──────────────────────────────────────────────────────────────────────────────────
-
-  /**
-   * The handover by postcopy. The package has the command that makes the destination run, behind a PING: with
-   * its PONG the machine is the destination's, and from then on this side only waits, however often the
-   * connection breaks. Until then a failure gives the machine back to this side, as since QEMU 10.2.
-   */
+  /** The handover by postcopy. Multifd channels have done their part: what is left goes over the main one. */
   async #runThere(): Promise<void> {
-    const first = this.#context;
-    await this.#endChannels();
-    await sendSwitch(first);
-    this.#move("package-sent");
-    const runs = whenItRuns(first).then(() => {
-      first.link.trouble.check();
-      this.#statistics.guestRuns();
-      this.#move("destination-runs");
-      if (this.options.capabilities["release-ram"] && !this.machine.pages) {
-        first.link.requests!.release();
-      }
-    });
-    runs.catch(() => {});
-    for (;;) {
-      try {
-        await sendRemaining(this.#context);
-        if (this.#status === "postcopy-device") await runs;
-        return await this.#sendLast();
-      } catch (thrown) {
-        if (this.#status === "postcopy-device") throw thrown;
-        await this.#pause(asMigrationError(thrown));
-      }
-      while (!await this.#recover());
+    const { trouble } = this.#link;
+    if (this.#multifd) {
+      await this.#saver!.sendSync(trouble.check);
+      await this.#multifd.end(trouble.check);
+      await trouble.guard(this.#multifd.ended());
     }
-  }
-
-  /** Multifd channels have done their part: what is left goes over the main channel. */
-  async #endChannels(): Promise<void> {
-    if (!this.#multifd) return;
-    const { check } = this.#link.trouble;
-    await this.#saver!.sendSync(check);
-    await this.#multifd.end(check);
-    await this.#link.trouble.guard(this.#multifd.ended());
-  }
-
-  async #sendLast(): Promise<void> {
-    const { link } = this.#context;
-    // First, because with the other end the destination may close both.
-    await link.endPreempt();
-    this.#handedOver = true;
-    const sent = sendEnd(this.#context);
-    sent.catch(() => {});
-    await link.trouble.guard(link.destination.verdict(sent));
-  }
-
-  /** The guest runs there and waits for pages: nothing is lost, but the connection. */
-  async #pause(error: MigrationError): Promise<void> {
-    const reason = this.#link.trouble.error ?? error;
-    this.#failure = reason.at({ side: "source", phase: this.#status });
-    this.#link.trouble.report(reason);
-    await this.#link[Symbol.asyncDispose]();
-    this.#handedOver = false;
-    this.#resuming = Promise.withResolvers();
-    this.#move(this.#status === "postcopy-active" ? "channel-lost" : "resume-failed");
-  }
-
-  /** Waits for somebody to say where to go on, and tries. @returns Whether it goes on. */
-  async #recover(): Promise<boolean> {
-    const uri = await this.#resuming!.promise;
-    this.#link = this.#newLink(uri);
-    try {
-      await this.#link.connect();
-      this.#move("resume-connected");
-      const { pages } = this.machine;
-      const encoder = { detectZero: this.#detectsZero, pages };
-      await this.#link.start({ encoder, recovering: true });
-      if (this.#link.hasEarlyPreempt) await this.#link.openPreempt();
-      await recover(this.#context);
-      this.#move("resume-acknowledged");
-      return true;
-    } catch (thrown) {
-      await this.#pause(asMigrationError(thrown));
-      return false;
-    }
-  }
-
-  get #context(): PostcopyContext {
-    return {
-      machine: this.machine,
-      link: this.#link,
-      statistics: this.#statistics,
-      parameters: () => this.#parameters,
-      answerTimeout: this.options.answerTimeout ?? ANSWER_TIMEOUT_MS,
-    };
+    await this.#postcopy.run(this.#link);
   }
 
   // ── the end ───────────────────────────────────────────────────────────────────────────────────

@@ -1,193 +1,160 @@
 /**
  * Postcopy from the source's side (wire-format §8; QEMU `migration/migration.c`, `postcopy_start`,
- * `migration_iteration_run`, `postcopy_do_resume`): the machine goes first, its pages follow.
+ * `postcopy_pause`): the machine goes first, its pages follow, over one connection or as many as it takes.
  *
  * @module
  */
-import { PageScan } from "../batch/page_scan.ts";
-import { ConnectionLostError, IncompatibleError } from "../errors.ts";
-import {
-  PostcopyPing,
-  writeDiscards,
-  writePackage,
-  writeReceivedQuestion,
-} from "../postcopy/source_commands.ts";
-import { RamFlag } from "../ram/flags.ts";
-import type { JobRing } from "../threads/job_ring.ts";
-import { Command, writeCommand, writePing } from "../wire/command.ts";
-import { ElementType, writeSectionFooter, writeShortSectionHeader } from "../wire/section.ts";
+import { asMigrationError, type MigrationError, StateError } from "../errors.ts";
+import type { MigrationUri } from "../transport/uri.ts";
+import type { Capabilities } from "./capabilities.ts";
+import type { MigrationStatus, OutgoingEvent } from "./migration_status.ts";
 import type { OutgoingLink } from "./outgoing_link.ts";
 import type { OutgoingMachine } from "./outgoing_machine.ts";
 import type { OutgoingStatistics } from "./outgoing_statistics.ts";
 import type { Parameters } from "./parameters.ts";
-import { RateLimit } from "./rate_limit.ts";
+import {
+  ANSWER_TIMEOUT_MS,
+  type PostcopyContext,
+  recover,
+  sendEnd,
+  sendRemaining,
+  sendSwitch,
+  whenItRuns,
+} from "./postcopy_steps.ts";
 
-/** Batches ahead of the channel: few, because the scan goes on where the destination asks. */
-const BATCHES_AHEAD = 2;
-/** How long a destination may take to load its devices, or to answer while it recovers, in milliseconds. */
-export const ANSWER_TIMEOUT_MS = 30_000;
-
-/** How often a destination with a preempt channel is asked; the numbers of the PINGs are ours. */
-const PREEMPT_QUESTIONS = 8;
-const FIRST_PREEMPT_PING = 0x50;
-
-/** What one link's postcopy works with. */
-export interface PostcopyContext {
+/** The migration around it. */
+export interface PostcopyMigration {
   readonly machine: OutgoingMachine;
-  readonly link: OutgoingLink;
   readonly statistics: OutgoingStatistics;
+  readonly capabilities: Capabilities;
+  /** How long a destination may take to answer, in milliseconds. */
+  readonly answerTimeout?: number | undefined;
   /** The parameters now. */
   readonly parameters: () => Parameters;
-  /** How long a destination may take to answer, in milliseconds. */
-  readonly answerTimeout: number;
+  readonly status: () => MigrationStatus;
+  readonly move: (event: OutgoingEvent) => void;
+  /** Makes a link the migration's. */
+  readonly newLink: (uri: MigrationUri) => OutgoingLink;
+  /** All is sent, and the destination's last word is what counts; or it is not, after all. */
+  readonly allSent: (isSent: boolean) => void;
 }
 
-/**
- * Checks that every page can be sent: a destination whose guest runs waits for each.
- * @throws {IncompatibleError} If one cannot.
- */
-export function requireAllPages({ ram }: OutgoingMachine): void {
-  for (const { name, dirty, pageCount } of ram.blocks) {
-    const missing = pageCount - dirty.count();
-    if (missing === 0) continue;
-    throw new IncompatibleError(
-      `${missing} of ${pageCount} pages of RAM block "${name}" are not in the image: postcopy needs all`,
-      { advice: "Turn the capability postcopy-ram off." },
-    );
+/** One migration's postcopy. */
+export class OutgoingPostcopy {
+  #resuming: PromiseWithResolvers<MigrationUri> | undefined;
+  #failure: MigrationError | undefined;
+
+  /** @param migration What it is a part of. */
+  constructor(private readonly migration: PostcopyMigration) {}
+
+  /** What broke the last connection. */
+  get failure(): MigrationError | undefined {
+    return this.#failure;
   }
-}
 
-/**
- * Sees to it that a preempt channel is there before the switch. A QEMU accepts it only when it has nothing
- * to read on the main channel, and from the command LISTEN on waits for it without reading either: so it
- * gets some questions first, each of which it must have answered before the next.
- * @param opened The PING whose answer says that the destination has the main channel.
- */
-export async function settlePreempt({ link }: PostcopyContext, opened: number): Promise<void> {
-  const { stream, destination, trouble: { check } } = link;
-  await destination.pong(opened);
-  if (!await link.openPreempt()) return;
-  for (let i = 0; i < PREEMPT_QUESTIONS; i++) {
-    writePing(stream.writer, FIRST_PREEMPT_PING + i);
-    await stream.flush(check);
-    await destination.pong(FIRST_PREEMPT_PING + i);
+  /** What the steps over a link need. */
+  contextOf(link: OutgoingLink): PostcopyContext {
+    const { machine, statistics, parameters, answerTimeout = ANSWER_TIMEOUT_MS } = this.migration;
+    return { link, machine, statistics, parameters, answerTimeout };
   }
-}
 
-/** Waits until the machine runs there. */
-export async function whenItRuns(context: PostcopyContext): Promise<void> {
-  await inTime(context, context.link.destination.pong(PostcopyPing.RUNS));
-}
-
-/** Sends what makes the machine run there; its guest is stopped here, and the dirty log synced. */
-export async function sendSwitch({ machine, link }: PostcopyContext): Promise<void> {
-  const { stream, requests, trouble: { check } } = link;
-  const { writer } = stream;
-  if (machine.sendsSwitchoverStart) writeCommand(writer, Command.SWITCHOVER_START);
-  await writeDiscards(writer, machine.ram, () => stream.flush(check));
-  writePing(writer, PostcopyPing.DISCARDED);
-  requests!.open();
-  writePackage(writer, (content) => machine.saveDevices(content));
-  writePing(writer, PostcopyPing.LISTENING);
-  await stream.beginPostcopy(check);
-}
-
-/** Sends pages until none is left: those that nobody asks for, in order from where somebody has asked. */
-export async function sendRemaining(context: PostcopyContext): Promise<void> {
-  const { machine: { ram }, link, statistics, parameters } = context;
-  const { stream, requests, trouble: { check } } = link;
-  const scan = new PageScan(ram);
-  const limit = new RateLimit(performance.now());
-  const sent = () => stream.counters.get("bytes");
-  for (;;) {
-    const asked = requests!.takeLast();
-    if (asked) scan.jumpTo(asked.block, asked.page);
-    let pages = stream.batchPages;
-    const bandwidth = parameters()["max-postcopy-bandwidth"];
-    if (bandwidth > 0) {
-      await stream.drained(check);
-      const left = limit.allowance(bandwidth, performance.now(), sent());
-      if (left <= 0) {
-        await link.sleep(limit.untilNextSlice(performance.now()));
-        continue;
+  /**
+   * Hands the machine over and sends what it lacks there. The package has the command that makes the
+   * destination run, behind a PING: with its PONG the machine is the destination's, and from then on this
+   * side only waits, however often the connection breaks.
+   * @param link The first connection; the guest is stopped, and the dirty log synced.
+   * @throws {MigrationError} What went wrong before that PONG: the machine is this side's again, as since
+   * QEMU 10.2.
+   */
+  async run(link: OutgoingLink): Promise<void> {
+    const { status, move } = this.migration;
+    let context = this.contextOf(link);
+    await sendSwitch(context);
+    move("package-sent");
+    const runs = this.#runs(context);
+    runs.catch(() => {}); // the steps fail with it
+    for (;;) {
+      try {
+        await sendRemaining(context);
+        if (status() === "postcopy-device") await runs;
+        return await this.#sendLast(context);
+      } catch (thrown) {
+        if (status() === "postcopy-device") throw thrown;
+        await this.#pause(context.link, asMigrationError(thrown));
       }
-      pages = Math.min(pages, Math.max(1, Math.floor(left / ram.pageSize)));
+      context = await this.#resumed();
     }
-    if (scan.pushBatch(await ringWithFewBatches(link), pages) > 0) {
-      statistics.measure();
-      continue;
+  }
+
+  /**
+   * Goes on over another connection; if that fails, the migration is paused as before.
+   * @throws {StateError} If it is not paused, or what it has sent is not kept.
+   */
+  resume(uri: MigrationUri): void {
+    const { status, move, capabilities } = this.migration;
+    if (!this.#resuming) {
+      throw new StateError(`A migration that is ${status()} cannot be resumed`, {
+        advice: "Only one that is postcopy-paused can be.",
+      });
     }
-    await drained(link);
-    if (ram.blocks.every(({ dirty, pageCount }) => dirty.next(0) === pageCount)) return;
-    scan.restart();
+    if (capabilities["release-ram"]) {
+      throw new StateError("With the capability release-ram, what was sent is gone: no resuming");
+    }
+    const { resolve } = this.#resuming;
+    this.#resuming = undefined;
+    move("resume");
+    resolve(uri);
   }
-}
 
-/** Waits until every page that was claimed is written to its channel, or on its way there. */
-async function drained({ stream, requests, progress, trouble }: OutgoingLink): Promise<void> {
-  await stream.drained(trouble.check);
-  for (;;) {
-    const seen = progress.count;
-    trouble.check();
-    if (!requests!.busy) return;
-    await progress.changed(seen);
+  async #runs(context: PostcopyContext): Promise<void> {
+    const { machine, statistics, capabilities, move } = this.migration;
+    await whenItRuns(context);
+    context.link.trouble.check();
+    statistics.guestRuns();
+    move("destination-runs");
+    if (capabilities["release-ram"] && !machine.pages) context.link.requests!.release();
   }
-}
 
-async function ringWithFewBatches({ stream, progress, trouble }: OutgoingLink): Promise<JobRing> {
-  for (;;) {
-    const seen = progress.count;
-    const ring = await stream.ringWithRoom(trouble.check);
-    if (ring.pending < BATCHES_AHEAD) return ring;
-    await progress.changed(seen);
+  async #sendLast(context: PostcopyContext): Promise<void> {
+    const { destination, trouble } = context.link;
+    // First, because with the other end the destination may close both.
+    await context.link.endPreempt();
+    this.migration.allSent(true);
+    const sent = sendEnd(context);
+    sent.catch(() => {}); // the verdict fails with it
+    await trouble.guard(destination.verdict(sent));
   }
-}
 
-/** Ends the section and the stream. @returns When it is sent. */
-export function sendEnd({ machine, link }: PostcopyContext): Promise<void> {
-  const { stream, trouble: { check } } = link;
-  const { writer } = stream;
-  writeShortSectionHeader(writer, ElementType.SECTION_END, machine.ramSectionId);
-  writeSectionFooter(writer.be64(RamFlag.EOS), machine.ramSectionId);
-  writer.u8(ElementType.EOF);
-  return stream.end(check);
-}
+  /** The guest runs there and waits for pages: nothing is lost, but the connection. */
+  async #pause(link: OutgoingLink, error: MigrationError): Promise<void> {
+    const { status, move, allSent } = this.migration;
+    const reason = link.trouble.error ?? error;
+    this.#failure = reason.at({ side: "source", phase: status() });
+    link.trouble.report(reason);
+    await link[Symbol.asyncDispose]();
+    allSent(false);
+    this.#resuming = Promise.withResolvers();
+    move(status() === "postcopy-active" ? "channel-lost" : "resume-failed");
+  }
 
-/**
- * Mends a migration over a new link: asks what has arrived, makes the rest dirty, and has the destination
- * go on.
- * @throws {MigrationError} If that fails; it may be tried again.
- */
-export async function recover(context: PostcopyContext): Promise<void> {
-  const { machine, link } = context;
-  const { stream, requests, destination, trouble: { check } } = link;
-  const { writer } = stream;
-  const blocks = machine.ram.blocks.filter(({ pageCount }) => pageCount > 0);
-  for (const block of blocks) writeReceivedQuestion(writer, block);
-  await stream.flush(check);
-  for (const { name } of blocks) await inTime(context, destination.received(name));
-  await link.openPreempt();
-  requests!.open();
-  writeCommand(writer, Command.POSTCOPY_RESUME);
-  await stream.flush(check);
-  await inTime(context, destination.resumed());
-  await stream.beginPostcopy(check);
-}
-
-async function inTime(
-  { link, answerTimeout }: PostcopyContext,
-  answer: Promise<void>,
-): Promise<void> {
-  const timer = setTimeout(() => {
-    link.trouble.report(
-      new ConnectionLostError(`The destination did not answer within ${answerTimeout} ms`, {
-        advice: "Look at the destination; it must be told to recover before the source is.",
-      }),
-    );
-  }, answerTimeout);
-  try {
-    await answer;
-  } finally {
-    clearTimeout(timer);
+  /** Waits for somebody to say where to go on, and tries, until it goes on. */
+  async #resumed(): Promise<PostcopyContext> {
+    const { machine: { pages }, parameters, move, newLink } = this.migration;
+    for (;;) {
+      const link = newLink(await this.#resuming!.promise);
+      const context = this.contextOf(link);
+      try {
+        await link.connect();
+        move("resume-connected");
+        const detectZero = parameters()["zero-page-detection"] !== "none";
+        await link.start({ encoder: { detectZero, pages }, recovering: true });
+        if (link.hasEarlyPreempt) await link.openPreempt();
+        await recover(context);
+        move("resume-acknowledged");
+        return context;
+      } catch (thrown) {
+        await this.#pause(link, asMigrationError(thrown));
+      }
+    }
   }
 }
