@@ -7,6 +7,7 @@ import {
 import { CancelledError, TransportError, UsageError } from "../../src/errors.ts";
 import { verifyRam } from "../../src/machine/verify/ram_check.ts";
 import { formatUri } from "../../src/transport/uri.ts";
+import { until } from "../machine/fixtures/until.ts";
 import "../support/load_libc.ts";
 
 const options = { name: "room", ram: { heap: 256 * 4096 }, vcpus: ["beat"] };
@@ -96,7 +97,7 @@ Deno.test("Machine.migrate() in postcopy: runs there first, is paused, and goes 
   migration.startPostcopy();
   await reaches(incoming, "postcopy-active");
   await reaches(migration, "postcopy-active");
-  assert(there.running);
+  await until(() => there.running);
   migration.pause();
   await reaches(migration, "postcopy-paused");
   await reaches(incoming, "postcopy-paused");

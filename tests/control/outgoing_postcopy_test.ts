@@ -152,7 +152,8 @@ Deno.test("release-ram gives back what the destination has; there is no resuming
   await using pair = await Pair.create({ blocks: { ram: 400 } });
   const set = settings({ ...POSTCOPY, "release-ram": true }, SLOW);
   const before = contentOf(pair.source, "ram");
-  const incoming = pair.receive(settings(POSTCOPY));
+  const there = new Events();
+  const incoming = pair.receive({ ...settings(POSTCOPY), onEvent: there.on });
   await using tap = new Tap({ to: formatUri(await incoming.listening), record: false });
   const events = new Events();
   const outgoing = pair.send(tap.uri, { ...set, onEvent: events.on });
@@ -163,7 +164,7 @@ Deno.test("release-ram gives back what the destination has; there is no resuming
     await new Promise((go) => setTimeout(go, 1));
   }
   tap.cut();
-  await events.next("postcopy-paused");
+  await Promise.all([events, there].map((side) => side.next("postcopy-paused")));
   assertThrows(() => outgoing.resume(parseUri("tcp:127.0.0.1:1")), StateError, "no resuming");
   const now = contentOf(pair.source, "ram");
   const gone = Array.from({ length: 400 }, (_, page) => page)

@@ -41,6 +41,4 @@ Deno.test("saveImage() leaves nothing behind when it fails", () =>
       "Cannot put the image at",
     );
     assertEquals([...Deno.readDirSync(folder)].map(({ name }) => name), ["taken"]);
-    // A device that is full: the file cannot be written, and that is said.
-    await assertRejects(() => saveImage(smallImage(), "/proc/version"), TransportError);
   }));

@@ -1,3 +1,4 @@
+import { keepAlive } from "../support/keep_alive.ts";
 import { assert, assertEquals } from "@std/assert";
 import { SHARED_STREAM_SIZE, SharedStream, StreamEnd } from "../../src/threads/shared_stream.ts";
 import { WorkerHandle } from "../../src/threads/worker_handle.ts";
@@ -63,12 +64,6 @@ Deno.test("SharedStream counts on when its counters go around 2^31 and 2^32", ()
   put(stream, 9);
   assertEquals(look(stream, 1), [9]);
 });
-
-/** Waiting for another thread keeps no event loop alive; in a process with that thread, the thread does. */
-function keepAlive(): Disposable {
-  const timer = setInterval(() => {}, 1000);
-  return { [Symbol.dispose]: () => clearInterval(timer) };
-}
 
 Deno.test("SharedStream.wait() returns when there is enough, or when there will be no more", async () => {
   using _ = keepAlive();
