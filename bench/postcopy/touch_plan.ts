@@ -41,6 +41,6 @@ export function summarize(
   const share = (of: number) =>
     faults[Math.min(faults.length - 1, Math.floor(of * faults.length))] ?? NaN;
   const touching = times.reduce((sum, time) => sum + time, 0) / 1000;
-  if (Deno.env.get("PB_RAW")) for (let i = 0; i < times.length; i += times.length / 8) { const s = times.slice(i, i + times.length / 8).sort((a, b) => a - b); console.error(i, s[s.length >> 4], s[s.length >> 2], s[s.length >> 1]); }
+  }
   return { faults: faults.length, p50: share(0.5), p99: share(0.99), touching };
 }
