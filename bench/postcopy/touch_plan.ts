@@ -41,6 +41,5 @@ export function summarize(
   const share = (of: number) =>
     faults[Math.min(faults.length - 1, Math.floor(of * faults.length))] ?? NaN;
   const touching = times.reduce((sum, time) => sum + time, 0) / 1000;
-  }
   return { faults: faults.length, p50: share(0.5), p99: share(0.99), touching };
 }
