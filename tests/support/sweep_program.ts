@@ -135,7 +135,11 @@ export function print(code: X86Code, character: string): void {
     .row("out dx, al", 0xee);
 }
 
-function sweepForEver(code: X86Code, { start, end, stride, paceMs }: SweepSettings): void {
+/** Adds one to a byte of each stride, prints a heartbeat, halts for some ticks, and so on. */
+export function sweepForEver(
+  code: X86Code,
+  { start, end, stride, paceMs }: Omit<SweepSettings, "fill" | "seed">,
+): void {
   code.label("sweep")
     .row("mov edi, start", 0xbf, ...littleEndian(start, 4))
     .label("next_page")
