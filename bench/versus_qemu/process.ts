@@ -37,7 +37,7 @@ export function answer(value: unknown): void {
 }
 
 /** What the parent asks, until it has no more questions. */
-export async function* questions(): AsyncGenerator<Question> {
+export async function* questions<Asked = Question>(): AsyncGenerator<Asked> {
   for await (const line of lines(Deno.stdin.readable)) yield JSON.parse(line);
 }
 
@@ -76,7 +76,7 @@ export class Talking implements AsyncDisposable {
   }
 
   /** Asks, and waits for the answer. @throws {Error} If the process ended instead. */
-  async ask<T>(question: Question): Promise<T> {
+  async ask<T, Asked = Question>(question: Asked): Promise<T> {
     await this.#input.write(new TextEncoder().encode(`${JSON.stringify(question)}\n`));
     return await this.hear();
   }

@@ -18,6 +18,7 @@ const FUNCTIONS = {
   eventfd: { parameters: ["u32", "i32"], result: "i32" },
   read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
   write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
+  send: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
   poll: { parameters: ["buffer", "u64", "i32"], result: "i32" },
   madvise: { parameters: ["u64", "usize", "i32"], result: "i32" },
   getpagesize: { parameters: [], result: "i32" },

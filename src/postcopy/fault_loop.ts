@@ -17,6 +17,7 @@ import { type PostedError, toPostedError } from "../threads/posted_error.ts";
 import type { WorkerPort } from "../threads/worker_port.ts";
 import type { Channel, ChannelSpec } from "../transport/channel.ts";
 import { openChannel } from "../transport/open_channel.ts";
+import { writePromptly } from "../transport/prompt.ts";
 import { ByteWriter } from "../wire/byte_writer.ts";
 import {
   encodeReturnPathMessage,
@@ -231,7 +232,8 @@ export class FaultLoop {
     const messages = this.#requests?.take();
     if (!messages) return false;
     try {
-      await this.#write(messages);
+      if (!this.#channel) throw noConnection();
+      await writePromptly(this.#channel, messages);
       return true;
     } catch (error) {
       // They are asked for again after the recovery.
@@ -242,7 +244,11 @@ export class FaultLoop {
   }
 
   async #write(parts: readonly Uint8Array[]): Promise<void> {
-    if (!this.#channel) throw new ConnectionLostError("There is no connection to the source");
+    if (!this.#channel) throw noConnection();
     await this.#channel.writeGather(parts);
   }
+}
+
+function noConnection(): ConnectionLostError {
+  return new ConnectionLostError("There is no connection to the source");
 }

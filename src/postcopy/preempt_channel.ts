@@ -13,6 +13,7 @@ import { RECORD_HEADER_MAX } from "../ram/record_encoder.ts";
 import { createRunEncoder, type RunEncoder, type RunEncoderOptions } from "../ram/run_encoder.ts";
 import type { ChannelCounters } from "../threads/channel_counters.ts";
 import type { Channel } from "../transport/channel.ts";
+import { writePromptly } from "../transport/prompt.ts";
 import type { RequestQueue } from "../threads/request_queue.ts";
 
 /** How many bytes of pages are written at once. */
@@ -64,7 +65,7 @@ export class PreemptChannel {
       if (end === BUFFER_START) continue;
       if (this.requests.releases) this.#release.note(block, this.#encoder.claimed);
       this.#release.writing();
-      await this.channel.write(this.#buffer.subarray(BUFFER_START, end));
+      await writePromptly(this.channel, this.#buffer.subarray(BUFFER_START, end));
       this.#release.written();
       this.counters.add("bytes", end - BUFFER_START);
       this.counters.add("packets", 1);

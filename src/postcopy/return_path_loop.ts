@@ -11,11 +11,19 @@ import { hostPageUnit, type RamBlock } from "../machine/ram_block.ts";
 import { JobRing, type JobRingLayout } from "../threads/job_ring.ts";
 import type { Channel, ChannelSpec } from "../transport/channel.ts";
 import { ChannelSource } from "../transport/channel_source.ts";
+import { readPromptly } from "../transport/prompt.ts";
 import { ByteReader } from "../wire/byte_reader.ts";
-import { readReturnPathMessage, type ReturnPathMessage } from "../wire/return_path.ts";
+import {
+  type PageRequest,
+  readReturnPathMessage,
+  type ReturnPathMessage,
+  takePlainRequest,
+} from "../wire/return_path.ts";
 import { RequestQueue, type RequestQueueLayout } from "../threads/request_queue.ts";
 import type { PreemptChannel } from "./preempt_channel.ts";
 import { readReceivedBitmap } from "./received_bitmap.ts";
+
+const NO_ROOM = new Uint8Array(0);
 
 /** What the worker needs for postcopy. */
 export interface ReturnPathPages {
@@ -41,10 +49,13 @@ export interface ReturnPathStart {
 export class ReturnPathLoop {
   /** Answers requests, once there is one. */
   preempt: PreemptChannel | undefined;
+  readonly #source: ChannelSource;
   readonly #reader: ByteReader;
   readonly #ram: GuestRam | undefined;
   readonly #requests: RequestQueue | undefined;
   readonly #ring: JobRing | undefined;
+  /** Whether the destination has asked for pages. */
+  #isAsked = false;
   /** The block of the last request. */
   #block: RamBlock | undefined;
 
@@ -57,7 +68,8 @@ export class ReturnPathLoop {
     private readonly pages: ReturnPathPages | undefined,
     private readonly post: (message: ReturnPathMessage) => void,
   ) {
-    this.#reader = new ByteReader(new ChannelSource(channel));
+    this.#source = new ChannelSource(channel);
+    this.#reader = new ByteReader(this.#source);
     if (!pages) return;
     this.#ram = new GuestRam(pages.ram);
     this.#requests = new RequestQueue(pages.requests);
@@ -71,6 +83,7 @@ export class ReturnPathLoop {
    */
   async run(): Promise<void> {
     for (;;) {
+      if (this.#isAsked) await this.#answerPromptly();
       const message = await readReturnPathMessage(this.#reader);
       if (!message) return;
       switch (message.type) {
@@ -87,21 +100,39 @@ export class ReturnPathLoop {
     }
   }
 
+  /**
+   * Answers requests as promptly as can be, until something else comes or a part of a message:
+   * a guest stands still until its page is there.
+   */
+  async #answerPromptly(): Promise<void> {
+    const source = this.#source;
+    const { prompt } = source;
+    if (!prompt) return;
+    const room = () => source.available > 0 ? NO_ROOM : source.room();
+    await readPromptly(prompt, room, async (count) => {
+      source.filled(count);
+      for (let request; (request = takePlainRequest(source)) !== undefined;) {
+        await this.#answer(request);
+      }
+    });
+  }
+
   async #answer(
-    { block: name, start, length }: ReturnPathMessage & { readonly type: "REQ_PAGES" },
+    { block: name, start, length }: PageRequest,
   ): Promise<void> {
+    this.#isAsked = true;
     const requests = this.#requests;
     if (!requests?.isOpen) throw this.#refusal("The destination asked for pages before postcopy");
     const block = this.#block = name === undefined ? this.#block : this.#blockNamed(name);
     if (!block) throw this.#refusal("A request for pages of the block before, and there was none");
     const { pageSize } = this.#ram!;
     const hostPage = hostPageUnit(block, pageSize) * pageSize;
-    const asked = `${length} bytes at 0x${start.toString(16)} of RAM block "${block.name}"`;
+    const asked = () => `${length} bytes at 0x${start.toString(16)} of RAM block "${block.name}"`;
     if (length === 0 || start % hostPage !== 0 || length % hostPage !== 0) {
-      throw this.#refusal(`A request for ${asked}: not whole pages of ${hostPage} bytes`);
+      throw this.#refusal(`A request for ${asked()}: not whole pages of ${hostPage} bytes`);
     }
     if (start + length > block.length) {
-      throw this.#refusal(`A request for ${asked}, which has ${block.length} bytes`);
+      throw this.#refusal(`A request for ${asked()}, which has ${block.length} bytes`);
     }
     const first = start / pageSize;
     const count = length / pageSize;

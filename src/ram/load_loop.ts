@@ -9,6 +9,7 @@ import { ChannelCounters } from "../threads/channel_counters.ts";
 import { SharedStream, type SharedStreamLayout, StreamEnd } from "../threads/shared_stream.ts";
 import type { PostedError } from "../threads/posted_error.ts";
 import type { Channel, ChannelSpec } from "../transport/channel.ts";
+import { isPrompt, readPromptly } from "../transport/prompt.ts";
 import { RecordDecoder } from "./record_decoder.ts";
 import type { DecoderPause } from "./record_head.ts";
 import { SectionHop } from "./section_hop.ts";
@@ -80,6 +81,8 @@ export class LoadLoop {
   readonly #stream: SharedStream;
   readonly #counters: ChannelCounters;
   #decoder: Decoder | undefined;
+  /** Whether a guest runs that waits for what comes. */
+  #isAwaited = false;
   #hop: SectionHop | undefined;
   #turn: { resolve: (position: number) => void; reject: (error: unknown) => void } | undefined;
 
@@ -107,6 +110,7 @@ export class LoadLoop {
     if (sectionId !== undefined) this.#hop = new SectionHop(this.#stream, sectionId);
     if (!missing) return;
     this.#decoder = this.openMissing(missing, this.#stream);
+    this.#isAwaited = true;
   }
 
   /** Ends {@linkcode LoadLoop.fill}, wherever it waits. */
@@ -124,14 +128,17 @@ export class LoadLoop {
     try {
       for (;;) {
         if (!await stream.waitForRoom()) return;
+        if (this.#isAwaited && isPrompt(this.channel)) {
+          const room = () => stream.room().subarray(0, READ_MAX);
+          await readPromptly(this.channel, room, (count) => this.#filled(count));
+          if (!await stream.waitForRoom()) return;
+        }
         const room = stream.room();
         const before = performance.now();
         const count = await this.channel.read(room.subarray(0, READ_MAX));
         this.#counters.add("waitMs", performance.now() - before);
         if (count === 0) break;
-        this.#counters.add("bytes", count);
-        stream.filled(count);
-        this.#advance();
+        this.#filled(count);
       }
       stream.finish(StreamEnd.CLOSED);
       this.#advance();
@@ -141,6 +148,12 @@ export class LoadLoop {
       this.#turn = undefined;
       throw error;
     }
+  }
+
+  #filled(count: number): void {
+    this.#counters.add("bytes", count);
+    this.#stream.filled(count);
+    this.#advance();
   }
 
   /**

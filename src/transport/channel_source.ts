@@ -6,6 +6,7 @@
  */
 import type { ByteSource } from "../wire/byte_source.ts";
 import type { Channel } from "./channel.ts";
+import { isPrompt, type PromptChannel } from "./prompt.ts";
 
 /** Reads a channel through a window of bounded size. */
 export class ChannelSource implements ByteSource {
@@ -47,6 +48,26 @@ export class ChannelSource implements ByteSource {
       this.#end += got;
     }
     return this.available;
+  }
+
+  /** The channel, if it can be read without the event loop: {@linkcode room} and {@linkcode filled}. */
+  get prompt(): PromptChannel | undefined {
+    return isPrompt(this.channel) ? this.channel : undefined;
+  }
+
+  /** Room for the next bytes, not empty; who puts some there says so to {@linkcode filled}. */
+  room(): Uint8Array {
+    if (this.#end === this.window || this.#begin === this.#end) {
+      this.#buffer.copyWithin(0, this.#begin, this.#end);
+      this.#end -= this.#begin;
+      this.#begin = 0;
+    }
+    return this.#buffer.subarray(this.#end);
+  }
+
+  /** Says how many bytes were put into {@linkcode room}. */
+  filled(count: number): void {
+    this.#end += count;
   }
 
   peek(into: Uint8Array, skip = 0): void {

@@ -5,10 +5,13 @@
  */
 import { setImmediate } from "node:timers";
 import { ConnectionLostError, StateError } from "../errors.ts";
-import type { Channel, DescriptorSpec } from "./channel.ts";
+import { Errno } from "../os/errno.ts";
+import { PromptSocket } from "../os/prompt_socket.ts";
+import type { DescriptorSpec } from "./channel.ts";
 import { adoptDescriptor, readInto, takeDescriptor } from "./descriptor.ts";
 import { EventLoopTurns } from "./event_loop_turns.ts";
 import { reasonOf } from "./os_error.ts";
+import type { PromptChannel } from "./prompt.ts";
 
 /**
  * Most bytes of one write: pipes and Unix sockets copy what the kernel does not take at once, and this
@@ -17,7 +20,7 @@ import { reasonOf } from "./os_error.ts";
 const WRITE_MAX = 1 << 20;
 
 /** Reads and writes a descriptor on the thread it was opened on. */
-export class SocketChannel implements Channel {
+export class SocketChannel implements PromptChannel {
   readonly peer: string;
   readonly #socket;
   #head: Uint8Array | undefined;
@@ -26,6 +29,7 @@ export class SocketChannel implements Channel {
   #shutdown: PromiseWithResolvers<void> | undefined;
   readonly #turns = new EventLoopTurns();
   #joined: Uint8Array | undefined;
+  readonly #prompt: PromptSocket;
   #ended = false;
   #failure: Error | undefined;
 
@@ -39,6 +43,7 @@ export class SocketChannel implements Channel {
     this.#head = spec.head;
     const socket = adoptDescriptor(spec.fd, (count) => this.#arrived(count));
     this.#socket = socket;
+    this.#prompt = new PromptSocket(spec.fd);
     socket.on("end", () => {
       this.#ended = true;
       this.#arrived(0);
@@ -59,6 +64,18 @@ export class SocketChannel implements Channel {
     const error = readInto(this.#socket, into);
     if (error !== 0) this.#fail(this.#lost(`error ${error}`));
     return promise;
+  }
+
+  readNow(into: Uint8Array, milliseconds: number): number | undefined {
+    if (this.#reading || this.#head || this.#ended || this.#failure) return undefined;
+    const count = this.#prompt.read(into, milliseconds);
+    if (count > 0) return count;
+    return count === -Errno.EAGAIN || count === -Errno.EINTR ? 0 : undefined;
+  }
+
+  writeNow(bytes: Uint8Array): number {
+    if (this.#writing || this.#shutdown || this.#failure) return 0;
+    return Math.max(0, this.#prompt.write(bytes));
   }
 
   #takeHead(head: Uint8Array, into: Uint8Array): number {

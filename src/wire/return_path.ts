@@ -6,6 +6,7 @@
  */
 import { StreamFormatError } from "../errors.ts";
 import { ByteReader } from "./byte_reader.ts";
+import type { ByteSource } from "./byte_source.ts";
 import { ByteWriter } from "./byte_writer.ts";
 
 /** A message's number. */
@@ -29,19 +30,22 @@ export const RESUME_ACK_VALUE = 1;
 /** What follows the bitmap of RECV_BITMAP. */
 export const RECV_BITMAP_END_MARK = 0x0123456789abcdefn;
 
+/** That the destination waits for pages. */
+export interface PageRequest {
+  readonly type: "REQ_PAGES";
+  /** The block's name, or `undefined` for the block of the request before. */
+  readonly block: string | undefined;
+  /** Offset in the block, in bytes. */
+  readonly start: number;
+  /** In bytes. */
+  readonly length: number;
+}
+
 /** A decoded message. */
 export type ReturnPathMessage =
+  | PageRequest
   | { readonly type: "SHUT"; readonly status: number }
   | { readonly type: "PONG"; readonly value: number }
-  | {
-    readonly type: "REQ_PAGES";
-    /** The block's name, or `undefined` for the block of the request before. */
-    readonly block: string | undefined;
-    /** Offset in the block, in bytes. */
-    readonly start: number;
-    /** In bytes. */
-    readonly length: number;
-  }
   /** The bitmap itself follows the message: be64 size, the bytes, be64 end mark. */
   | { readonly type: "RECV_BITMAP"; readonly block: string }
   | { readonly type: "RESUME_ACK"; readonly value: number }
@@ -85,6 +89,44 @@ export function encodeReturnPathMessage(message: ReturnPathMessage): Uint8Array<
   }
   return new ByteWriter(4 + payload.length).be16(type).be16(payload.length).bytes(payload.take())
     .take();
+}
+
+/** The size of a request that names no block: header, be64 offset, be32 length. */
+const PLAIN_REQUEST = 16;
+const PLAIN_HEADER = ReturnPathType.REQ_PAGES << 16 | (PLAIN_REQUEST - 4);
+const plain = new DataView(new ArrayBuffer(PLAIN_REQUEST));
+const plainBytes = new Uint8Array(plain.buffer);
+
+/**
+ * Encodes a request that names no block, as nearly all do, without making anything.
+ * @param into Where the request goes.
+ * @param at Where in there, in bytes.
+ * @returns Where it ends.
+ */
+export function putPlainRequest(
+  into: Uint8Array,
+  at: number,
+  { start, length }: Pick<PageRequest, "start" | "length">,
+): number {
+  plain.setUint32(0, PLAIN_HEADER);
+  plain.setUint32(4, Math.floor(start / 2 ** 32));
+  plain.setUint32(8, start >>> 0);
+  plain.setUint32(12, length);
+  into.set(plainBytes, at);
+  return at + PLAIN_REQUEST;
+}
+
+/**
+ * Takes a request that names no block and is there as a whole.
+ * @returns `undefined`, and nothing is consumed, if what comes next is anything else.
+ */
+export function takePlainRequest(source: ByteSource): PageRequest | undefined {
+  if (source.available < PLAIN_REQUEST) return undefined;
+  source.peek(plainBytes);
+  const start = plain.getUint32(4) * 2 ** 32 + plain.getUint32(8);
+  if (plain.getUint32(0) !== PLAIN_HEADER || !Number.isSafeInteger(start)) return undefined;
+  source.consume(PLAIN_REQUEST);
+  return { type: "REQ_PAGES", block: undefined, start, length: plain.getUint32(12) };
 }
 
 /**

@@ -2,8 +2,8 @@ import { assertEquals } from "@std/assert";
 import { FaultLoop, type FromFault, type ToFault } from "../../src/postcopy/fault_loop.ts";
 import type { WorkerPort } from "../../src/threads/worker_port.ts";
 import { EventLog } from "../support/event_log.ts";
-import { keepAlive } from "../support/keep_alive.ts";
 import { connectedSpecs } from "../ram/fixtures/channels.ts";
+import { keepEventLoop } from "../transport/connected.ts";
 import { Missing } from "./fixtures/missing.ts";
 import { ReturnPathReader } from "./fixtures/return_path_reader.ts";
 
@@ -47,7 +47,7 @@ class LocalPort implements WorkerPort<ToFault, FromFault> {
 }
 
 Deno.test("FaultLoop asks for pages that guests ask for, once, until it is held", async () => {
-  using _ = keepAlive();
+  using _loop = keepEventLoop();
   using missing = new Missing("checks");
   const { from, to } = await connectedSpecs();
   const port = new LocalPort();

@@ -4,10 +4,11 @@ import { PageRequests } from "../../src/postcopy/page_requests.ts";
 import { ByteReader } from "../../src/wire/byte_reader.ts";
 import { readReturnPathMessage } from "../../src/wire/return_path.ts";
 
-async function decode(messages: Uint8Array[] | undefined): Promise<unknown[]> {
-  return await Promise.all(
-    (messages ?? []).map((message) => readReturnPathMessage(ByteReader.of(message))),
-  );
+async function decode(messages: Uint8Array | undefined): Promise<unknown[]> {
+  const decoded: unknown[] = [];
+  const reader = ByteReader.of(messages ?? new Uint8Array());
+  for (let next; (next = await readReturnPathMessage(reader)) !== undefined;) decoded.push(next);
+  return decoded;
 }
 
 const ram = GuestRam.create(

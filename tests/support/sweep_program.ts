@@ -59,7 +59,8 @@ export function sweepProgram(settings: SweepSettings, origin: number, segment: n
   return code;
 }
 
-function enterFlatMode(code: X86Code, segment: number): void {
+/** From real mode, in which the firmware enters, to 32-bit mode with all of memory flat. */
+export function enterFlatMode(code: X86Code, segment: number): void {
   code.label("begin")
     .row("cli", 0xfa)
     .row("cld", 0xfc)
@@ -82,7 +83,8 @@ function enterFlatMode(code: X86Code, segment: number): void {
     .row("mov esp, STACK_TOP", 0xbc, ...littleEndian(STACK_TOP, 4));
 }
 
-function startTimer(code: X86Code): void {
+/** A timer that ticks every millisecond, for `hlt`; {@linkcode tables} has what it needs. */
+export function startTimer(code: X86Code): void {
   const out = (port: number, value: number, why: string) =>
     code.row(`mov al, 0x${value.toString(16)}`, 0xb0, value)
       .row(`out 0x${port.toString(16)}, al      ; ${why}`, 0xe6, port);
@@ -126,13 +128,18 @@ function fillPages(code: X86Code, { start, end, stride, fill, seed }: SweepSetti
     .row("jb fill_page", 0x72, rel8("fill_page"));
 }
 
-function print(code: X86Code, character: string): void {
+/** Prints one character on the first serial port. */
+export function print(code: X86Code, character: string): void {
   code.row("mov dx, 0x3f8    ; first serial port", 0x66, 0xba, 0xf8, 0x03)
     .row(`mov al, '${character}'`, 0xb0, character.charCodeAt(0))
     .row("out dx, al", 0xee);
 }
 
-function sweepForEver(code: X86Code, { start, end, stride, paceMs }: SweepSettings): void {
+/** Adds one to a byte of each stride, prints a heartbeat, halts for some ticks, and so on. */
+export function sweepForEver(
+  code: X86Code,
+  { start, end, stride, paceMs }: Omit<SweepSettings, "fill" | "seed">,
+): void {
   code.label("sweep")
     .row("mov edi, start", 0xbf, ...littleEndian(start, 4))
     .label("next_page")
@@ -152,7 +159,8 @@ function sweepForEver(code: X86Code, { start, end, stride, paceMs }: SweepSettin
   code.row("jmp sweep", 0xeb, rel8("sweep"));
 }
 
-function tables(code: X86Code): void {
+/** The descriptor tables and the interrupt routine; they come last. */
+export function tables(code: X86Code): void {
   code.label("on_timer")
     .row("push eax", 0x50)
     .row("mov al, 0x20", 0xb0, 0x20)

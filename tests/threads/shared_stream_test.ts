@@ -1,4 +1,4 @@
-import { keepAlive } from "../support/keep_alive.ts";
+import { keepEventLoop } from "../transport/connected.ts";
 import { assert, assertEquals } from "@std/assert";
 import { SHARED_STREAM_SIZE, SharedStream, StreamEnd } from "../../src/threads/shared_stream.ts";
 import { WorkerHandle } from "../../src/threads/worker_handle.ts";
@@ -66,7 +66,7 @@ Deno.test("SharedStream counts on when its counters go around 2^31 and 2^32", ()
 });
 
 Deno.test("SharedStream.wait() returns when there is enough, or when there will be no more", async () => {
-  using _ = keepAlive();
+  using _ = keepEventLoop();
   const stream = SharedStream.create();
   const both = stream.wait(2);
   put(stream, 1);
@@ -80,7 +80,7 @@ Deno.test("SharedStream.wait() returns when there is enough, or when there will 
 });
 
 Deno.test("SharedStream.abandon() ends a stream, unless it has ended", async () => {
-  using _ = keepAlive();
+  using _ = keepEventLoop();
   const open = SharedStream.create();
   const waiting = open.wait(1);
   open.abandon();
@@ -92,7 +92,7 @@ Deno.test("SharedStream.abandon() ends a stream, unless it has ended", async () 
 });
 
 Deno.test("SharedStream.waitForRoom() waits for room, but not in a stream that was abandoned", async () => {
-  using _ = keepAlive();
+  using _ = keepEventLoop();
   const stream = SharedStream.create();
   assertEquals(await stream.waitForRoom(), true);
   stream.filled(SHARED_STREAM_SIZE);

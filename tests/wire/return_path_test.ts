@@ -1,10 +1,13 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { ConnectionLostError, StreamFormatError } from "../../src/errors.ts";
+import { MemorySource } from "../../src/wire/byte_source.ts";
 import { ByteReader } from "../../src/wire/byte_reader.ts";
 import {
   encodeReturnPathMessage,
+  putPlainRequest,
   readReturnPathMessage,
   type ReturnPathMessage,
+  takePlainRequest,
 } from "../../src/wire/return_path.ts";
 import { assertRefuses, fromHex, text, written } from "./vectors.ts";
 import { byteByByte, everySplit } from "../support/split_feed.ts";
@@ -93,4 +96,33 @@ Deno.test("readReturnPathMessage() refuses an offset that no block has", async (
 
 Deno.test("readReturnPathMessage() refuses a block's name that is not text", async () => {
   await assertRefuses("0005 0003 02 c328", readReturnPathMessage, StreamFormatError, "not text", 4);
+});
+
+Deno.test("A request without a block's name is put and taken as any other is encoded and read", async () => {
+  for (const start of [0, 4096, 2 ** 33 + 4096, 2 ** 52]) {
+    const request = { type: "REQ_PAGES", block: undefined, start, length: 65536 } as const;
+    const bytes = new Uint8Array(20);
+    assertEquals(putPlainRequest(bytes, 2, request), 18);
+    assertEquals(bytes.subarray(2, 18), encodeReturnPathMessage(request));
+    const source = new MemorySource(bytes.subarray(2, 18));
+    assertEquals(takePlainRequest(source), request);
+    assertEquals(source.available, 0);
+    assertEquals(await readReturnPathMessage(ByteReader.of(bytes.subarray(2, 18))), request);
+  }
+});
+
+Deno.test("takePlainRequest() leaves everything else: parts, names, other types, offsets beyond all memory", () => {
+  const named = { type: "REQ_PAGES", block: "pc.ram", start: 0, length: 4096 } as const;
+  const plain = encodeReturnPathMessage({ ...named, block: undefined });
+  const far = plain.slice();
+  far[4] = 0x80;
+  const others = [
+    ...[plain.subarray(0, 15), encodeReturnPathMessage(named), far],
+    new Uint8Array([...encodeReturnPathMessage({ type: "PONG", value: 1 }), ...plain]),
+  ];
+  for (const bytes of others) {
+    const source = new MemorySource(bytes);
+    assertEquals(takePlainRequest(source), undefined);
+    assertEquals(source.available, bytes.length);
+  }
 });

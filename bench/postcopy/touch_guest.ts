@@ -1,0 +1,39 @@
+/**
+ * The JavaScript guest that times its own page faults, as `touch_program.ts` does for QEMU: at the source it
+ * does nothing, at the destination it reads pages in the same order.
+ *
+ * @module
+ */
+import type { Guest, GuestContext } from "../../src/machine/guest.ts";
+import { PAGE, TOUCH_ORDER, type TouchPlan } from "./touch_plan.ts";
+
+/** How many pages are touched in one step. */
+const STEP = 16;
+
+/** The guest. Its port tells of all times once the last page was touched, in microseconds. */
+export default ({ ram, options, port, resumed, ensurePresent }: GuestContext): Guest => {
+  const { pages, touches } = options as unknown as TouchPlan;
+  const block = ram["ram"]!;
+  const bytes = block.view(0, block.length);
+  const times = new Float64Array(touches);
+  let page = 0;
+  let touched = 0;
+  let sum = 0;
+
+  const touch = () => {
+    page = (Math.imul(page, TOUCH_ORDER.multiplier) + TOUCH_ORDER.increment) & (pages - 1);
+    const before = performance.now();
+    ensurePresent(block, page * PAGE, 4);
+    sum += bytes[page * PAGE]!;
+    times[touched++] = (performance.now() - before) * 1000;
+  };
+
+  return {
+    step() {
+      if (!resumed || touched === touches) return 5;
+      for (let i = 0; i < STEP && touched < touches; i++) touch();
+      if (touched === touches) port.postMessage({ times: Array.from(times), sum });
+      return;
+    },
+  };
+};

@@ -1,0 +1,55 @@
+import "../support/load_libc.ts";
+import { assert, assertEquals } from "@std/assert";
+import { Errno } from "../../src/os/errno.ts";
+import { libcProblem } from "../../src/os/libc.ts";
+import { PromptSocket } from "../../src/os/prompt_socket.ts";
+import { closeDescriptor } from "../../src/transport/descriptor.ts";
+import { connectedEndpoints } from "../transport/connected.ts";
+
+const ignore = libcProblem() !== undefined;
+
+async function connected(): Promise<[PromptSocket, PromptSocket, number, number]> {
+  const [ours, peers] = (await connectedEndpoints()).map((endpoint) => {
+    const spec = endpoint.handOff();
+    assert(spec.kind === "descriptor");
+    return spec.fd;
+  });
+  return [new PromptSocket(ours!), new PromptSocket(peers!), ours!, peers!];
+}
+
+Deno.test({
+  name: "PromptSocket reads what comes, into shared memory too, and waits no longer than it may",
+  ignore,
+  async fn() {
+    const [ours, peers, our, peer] = await connected();
+    const into = new Uint8Array(new SharedArrayBuffer(8), 2, 4);
+    const before = performance.now();
+    assertEquals(ours.read(into, 20), -Errno.EAGAIN);
+    assert(performance.now() - before >= 19, "it waited");
+    assertEquals(peers.write(new Uint8Array([1, 2, 3, 4, 5])), 5);
+    assertEquals(ours.read(into, -1), 4);
+    assertEquals([...new Uint8Array(into.buffer)], [0, 0, 1, 2, 3, 4, 0, 0]);
+    assertEquals(ours.read(into, -1), 1);
+    closeDescriptor(peer);
+    assertEquals(ours.read(into, -1), 0, "the end");
+    closeDescriptor(our);
+  },
+});
+
+Deno.test({
+  name: "PromptSocket.write() takes no more than the kernel, and fails without a signal",
+  ignore,
+  async fn() {
+    const [ours, peers, our, peer] = await connected();
+    const much = new Uint8Array(64 * 1024 ** 2);
+    const taken = ours.write(much);
+    assert(taken > 0 && taken < much.length, `${taken}`);
+    assertEquals(ours.write(much), -Errno.EAGAIN);
+    assert(peers.read(new Uint8Array(1), -1) === 1);
+    closeDescriptor(peer);
+    // Unread bytes at the peer reset the connection.
+    while (ours.read(new Uint8Array(1), -1) === 0);
+    assert(ours.write(much) < 0);
+    closeDescriptor(our);
+  },
+});
