@@ -12,6 +12,17 @@ const POLL_IN = 1;
 /** A peer that is gone is an error, not a signal. */
 const NO_SIGNAL = 0x4000;
 
+/** Words of `setsockopt` and `getsockopt`, as on all that Deno runs on (`socket(7)`, `tcp(7)`). */
+const Option = { SOCKET: 1, SEND_BUFFER: 7, RECEIVE_BUFFER: 8, TCP: 6, TCP_INFO: 11 } as const;
+/** How much of `struct tcp_info` is asked for, and where in it the least round trip is, in 32-bit words. */
+const INFO_WORDS = 38;
+const LEAST_ROUND_TRIP = 37;
+/** What a short queue has at least, and what a queue may have in any case, in bytes. */
+const QUEUE_MIN = 256 * 1024;
+const QUEUE_MAX = 4 * 1024 ** 2;
+/** How fast a network may be that such a queue still keeps busy, in bytes a microsecond. */
+const FASTEST = 2500;
+
 /** One descriptor; others may read and write it too, as long as they do not at the same time. */
 export class PromptSocket {
   readonly #poll: Int32Array<ArrayBuffer>;
@@ -38,6 +49,25 @@ export class PromptSocket {
       library.read(this.fd, into as Uint8Array<ArrayBuffer>, BigInt(into.length)),
     );
     return count < 0 ? failure() : count;
+  }
+
+  /**
+   * Limits what the kernel holds of a TCP connection to what keeps the network busy: on a short way that is
+   * little, and it can be megabytes, behind which other bytes wait.
+   * @returns The limit in bytes; 0 if there is none, because the way is long or is no network.
+   */
+  keepQueueShort(): number {
+    const library = libc();
+    const info = new Uint32Array(INFO_WORDS);
+    const size = new Uint32Array([info.byteLength]);
+    if (library?.getsockopt(this.fd, Option.TCP, Option.TCP_INFO, info, size) !== 0) return 0;
+    const queue = Math.max(QUEUE_MIN, info[LEAST_ROUND_TRIP]! * FASTEST);
+    if (size[0] !== info.byteLength || queue > QUEUE_MAX) return 0;
+    const limit = (option: number, bytes: number) =>
+      library.setsockopt(this.fd, Option.SOCKET, option, new Int32Array([bytes]), 4);
+    limit(Option.RECEIVE_BUFFER, queue);
+    limit(Option.SEND_BUFFER, queue / 2);
+    return queue;
   }
 
   /** Writes what the kernel takes at once. @returns How many bytes, or minus an errno. */

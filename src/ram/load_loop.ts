@@ -111,6 +111,7 @@ export class LoadLoop {
     if (!missing) return;
     this.#decoder = this.openMissing(missing, this.#stream);
     this.#isAwaited = true;
+    if (isPrompt(this.channel)) this.channel.keepQueueShort();
   }
 
   /** Ends {@linkcode LoadLoop.fill}, wherever it waits. */

@@ -11,6 +11,7 @@ import { hostPageUnit, type RamBlock } from "../machine/ram_block.ts";
 import { ChannelCounters } from "../threads/channel_counters.ts";
 import { JobKind, JobRing, type JobRingLayout } from "../threads/job_ring.ts";
 import type { Channel, ChannelSpec } from "../transport/channel.ts";
+import { isPrompt } from "../transport/prompt.ts";
 import { noteRecords } from "./note_records.ts";
 import { type PostcopyInput, PostcopyParts } from "./postcopy_parts.ts";
 import { RECORD_HEADER_MAX } from "./record_encoder.ts";
@@ -217,6 +218,7 @@ class SaveLoop {
 
   /** From here on all pages are sent by this channel, in parts that it makes, whole host pages at a time. */
   #beginPostcopy(): void {
+    if (isPrompt(this.channel)) this.channel.keepQueueShort();
     this.#postcopy = new PostcopyParts(this.input.postcopy!, this.#ram);
     this.#encoder[Symbol.dispose]?.();
     const { detectZero, pages } = this.input.encoder;

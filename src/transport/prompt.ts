@@ -18,6 +18,8 @@ export interface PromptChannel extends Channel {
    * @returns How many; 0 if none came; `undefined` if only {@linkcode Channel.read} knows what to do.
    */
   readNow(into: Uint8Array, milliseconds: number): number | undefined;
+  /** Has the kernel hold little of the connection from now on: somebody waits for what comes behind it. */
+  keepQueueShort(): void;
   /** Writes what the kernel takes at once. @returns How much that is; the rest is for `write()`. */
   writeNow(bytes: Uint8Array): number;
 }

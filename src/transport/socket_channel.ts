@@ -73,6 +73,10 @@ export class SocketChannel implements PromptChannel {
     return count === -Errno.EAGAIN || count === -Errno.EINTR ? 0 : undefined;
   }
 
+  keepQueueShort(): void {
+    if (!this.#failure) this.#prompt.keepQueueShort();
+  }
+
   writeNow(bytes: Uint8Array): number {
     if (this.#writing || this.#shutdown || this.#failure) return 0;
     return Math.max(0, this.#prompt.write(bytes));

@@ -37,6 +37,25 @@ Deno.test({
 });
 
 Deno.test({
+  name: "PromptSocket.keepQueueShort() lets less into the kernel, on a connection of this host",
+  ignore,
+  async fn() {
+    const [ours, peers, our, peer] = await connected();
+    assertEquals(ours.keepQueueShort(), 256 * 1024);
+    assertEquals(peers.keepQueueShort(), 256 * 1024);
+    const piece = new Uint8Array(64 * 1024);
+    let held = 0;
+    for (let taken; (taken = ours.write(piece)) > 0;) held += taken;
+    assert(held < 1024 ** 2, `${held} bytes`);
+    const rest = new Uint8Array(1024 ** 2);
+    for (let taken; held > 0 && (taken = peers.read(rest, 1000)) > 0;) held -= taken;
+    assertEquals(held, 0, "and loses nothing");
+    [our, peer].forEach(closeDescriptor);
+    assertEquals(ours.keepQueueShort(), 0, "no connection any more");
+  },
+});
+
+Deno.test({
   name: "PromptSocket.write() takes no more than the kernel, and fails without a signal",
   ignore,
   async fn() {
