@@ -42,15 +42,8 @@ export type {
 } from "./src/control/migration_info.ts";
 export type { MigrationStatus } from "./src/control/migration_status.ts";
 export { QmpServer, type QmpServerOptions, serveQmp } from "./src/qmp/server.ts";
-export type {
-  DirtyLimiter,
-  DirtyRateMeter,
-  DirtyRateMode,
-  DirtyRateOptions,
-  DirtyRateResult,
-  QmpTarget,
-  VcpuDirtyLimit,
-} from "./src/qmp/target.ts";
+export type { DirtyLimiter, DirtyRateMeter, QmpTarget, VcpuDirtyLimit } from "./src/qmp/target.ts";
+export type { DirtyRateMode, DirtyRateOptions, DirtyRateResult } from "./src/control/dirty_rate.ts";
 export type { DirtyLogKind } from "./src/dirty/dirty_log.ts";
 export type { Guest, GuestContext, GuestFactory } from "./src/machine/guest.ts";
 export type { MachineDevice, RunStateChange, RunStateListener } from "./src/machine/machine.ts";

@@ -20,6 +20,7 @@ export type DirtyRateMode = "page-sampling" | "dirty-ring" | "dirty-bitmap";
 export interface DirtyRateOptions {
   /** For how long, in milliseconds. */
   readonly calcTime: number;
+  /** How it is found out. */
   readonly mode: DirtyRateMode;
   /** How many pages of each GiB are looked at, with `page-sampling`. */
   readonly samplePages: number;
@@ -27,11 +28,14 @@ export interface DirtyRateOptions {
 
 /** What was measured last. */
 export interface DirtyRateResult extends DirtyRateOptions {
+  /** How far it is. */
   readonly status: "unstarted" | "measuring" | "measured";
   /** When it began, in seconds since 1970. */
   readonly startTime: number;
   /** MiB a second, once it is measured. */
   readonly rate?: number;
+  /** Each vCPU's, in the same unit, where the mode tells them apart. */
+  readonly vcpuRates?: readonly number[];
 }
 
 /** Measures one machine. */

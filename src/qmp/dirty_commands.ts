@@ -7,7 +7,8 @@
 import { choice, integer, optional, unsigned } from "./argument_types.ts";
 import { type Command, command } from "./command.ts";
 import { QmpError } from "./qmp_error.ts";
-import type { DirtyLimiter, DirtyRateMeter, DirtyRateMode } from "./target.ts";
+import type { DirtyRateMode } from "../control/dirty_rate.ts";
+import type { DirtyLimiter, DirtyRateMeter } from "./target.ts";
 
 const MODES: readonly DirtyRateMode[] = ["page-sampling", "dirty-ring", "dirty-bitmap"];
 const UNITS = ["second", "millisecond"] as const;

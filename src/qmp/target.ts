@@ -3,33 +3,9 @@
  *
  * @module
  */
+import type { DirtyRateOptions, DirtyRateResult } from "../control/dirty_rate.ts";
 import type { MigrationControl } from "../control/migration_control.ts";
 import type { Machine } from "../machine/machine.ts";
-
-/** How `calc-dirty-rate` finds out what is written: by digests of some pages, or by the dirty log. */
-export type DirtyRateMode = "page-sampling" | "dirty-ring" | "dirty-bitmap";
-
-/** What is to be measured. */
-export interface DirtyRateOptions {
-  /** For how long, in milliseconds. */
-  readonly calcTime: number;
-  /** How it is found out. */
-  readonly mode: DirtyRateMode;
-  /** How many pages of each GiB are looked at, in the mode `page-sampling`. */
-  readonly samplePages: number;
-}
-
-/** What was measured last. */
-export interface DirtyRateResult extends DirtyRateOptions {
-  /** How far it is. */
-  readonly status: "unstarted" | "measuring" | "measured";
-  /** When it began, in seconds since 1970. */
-  readonly startTime: number;
-  /** MiB a second, once it is measured. */
-  readonly rate?: number;
-  /** Each vCPU's, in the same unit, where the mode tells them apart. */
-  readonly vcpuRates?: readonly number[];
-}
 
 /** Measures how fast a machine's RAM is written (`calc-dirty-rate`). */
 export interface DirtyRateMeter {

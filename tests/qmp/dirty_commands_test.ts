@@ -2,7 +2,8 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { dirtyLimitCommands, dirtyRateCommands } from "../../src/qmp/dirty_commands.ts";
 import type { JsonObject } from "../../src/qmp/json.ts";
 import { QmpError } from "../../src/qmp/qmp_error.ts";
-import type { DirtyRateMeter, DirtyRateOptions, DirtyRateResult } from "../../src/qmp/target.ts";
+import type { DirtyRateOptions, DirtyRateResult } from "../../src/control/dirty_rate.ts";
+import type { DirtyRateMeter } from "../../src/qmp/target.ts";
 
 function meter(result: Partial<DirtyRateResult> = {}) {
   const asked: DirtyRateOptions[] = [];
