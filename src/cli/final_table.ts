@@ -33,6 +33,9 @@ export function finalRows(info: MigrationInfo): (readonly [string, string])[] {
       rows.push(["requested", `${formatCount(ram["postcopy-requests"])} pages`]);
     }
   }
+  if (info["postcopy-faults"] !== undefined) rows.push(["missing pages", info["postcopy-faults"]]);
+  const blocked = info["postcopy-blocktime"];
+  if (blocked !== undefined) rows.push(["guest blocked", formatDuration(blocked)]);
   if (info["dirty-log"] !== undefined) rows.push(["dirty log", info["dirty-log"]]);
   for (const channel of info["multifd-channels"] ?? []) {
     rows.push([

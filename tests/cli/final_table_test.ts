@@ -13,6 +13,11 @@ Deno.test("finalRows() says what a migration came to", () => {
     ["dirty log", "kernel"],
   ]);
   assertEquals(finalRows({ status: "failed" }), []);
+  const arrived = { "postcopy-faults": "userfaultfd", "postcopy-blocktime": 12 };
+  assertEquals(finalRows({ status: "completed", ...arrived }), [
+    ["missing pages", "userfaultfd"],
+    ["guest blocked", "12 ms"],
+  ]);
 });
 
 Deno.test("finalRows() has a row for each channel", () => {
