@@ -235,8 +235,9 @@ export class IncomingMigration implements LoadTarget {
     this.#move("listen");
     this.#listening.resolve(this.#listener.uri);
     prepareIncoming(this.#spares, this.options);
-    const { multifd, "postcopy-ram": postcopy } = this.options.capabilities;
-    if (multifd && !postcopy) this.#provided = await this.target.provideRam?.();
+    const { "postcopy-ram": postcopy } = this.options.capabilities;
+    // In postcopy, what has not come must be missing.
+    if (!postcopy) this.#provided = await this.target.provideRam?.();
   }
 
   async #listenOn(uri: MigrationUri, signal: AbortSignal): Promise<Listener> {
@@ -363,6 +364,8 @@ export class IncomingMigration implements LoadTarget {
   async #takeOver(): Promise<void> {
     const stream = this.#stream!;
     const description = readVmDescription(stream.reader).catch(() => undefined);
+    // Multifd's threads have met at a round's end for that; here nobody writes any more.
+    if (!this.#multifd) this.#provided?.giveBack();
     const runs = await this.target.complete(
       inTime(DESCRIPTION_TIMEOUT_MS, description, () => stream.abandon()),
       () => {
