@@ -55,15 +55,18 @@ export class ProvidedRam implements AsyncDisposable {
 
   /** Gives back what was never written. Nobody may write meanwhile. */
   giveBack(): void {
+    const { pageSize } = this.ram;
     for (const { block, offset, start, end } of this.ranges) {
-      const { pageSize } = this.ram;
-      const last = Math.min((offset + end - start) / pageSize, block.pageCount);
-      for (let page = offset / pageSize; (page = block.untouched.next(page, true, last)) < last;) {
-        const behind = block.untouched.next(page, false, last);
-        const from = Math.ceil((start + page * pageSize - offset) / LARGE_PAGE) * LARGE_PAGE;
-        const to = Math.floor((start + behind * pageSize - offset) / LARGE_PAGE) * LARGE_PAGE;
+      const isUntouched = (from: number) => {
+        const first = Math.floor((from - start + offset) / pageSize);
+        const behind = Math.ceil((from - start + offset + LARGE_PAGE) / pageSize);
+        const last = Math.min(behind, block.pageCount);
+        return block.untouched.next(first, false, last) === last;
+      };
+      let from = Math.ceil(start / LARGE_PAGE) * LARGE_PAGE;
+      for (let to = from; from + LARGE_PAGE <= end; from = to += LARGE_PAGE) {
+        while (to + LARGE_PAGE <= end && isUntouched(to)) to += LARGE_PAGE;
         if (to > from) discard(from, to - from);
-        page = behind;
       }
     }
   }
