@@ -364,8 +364,6 @@ export class IncomingMigration implements LoadTarget {
   async #takeOver(): Promise<void> {
     const stream = this.#stream!;
     const description = readVmDescription(stream.reader).catch(() => undefined);
-    // Multifd's threads have met at a round's end for that; here nobody writes any more.
-    if (!this.#multifd) this.#provided?.giveBack();
     const runs = await this.target.complete(
       inTime(DESCRIPTION_TIMEOUT_MS, description, () => stream.abandon()),
       () => {
@@ -477,7 +475,11 @@ export class IncomingMigration implements LoadTarget {
       },
       loadPages: () => this.#stream!.loadPages(),
       flush: async () => await this.#multifdOfPrecopy?.flush(),
-      endOfPart: async (part) => await this.#multifdOfPrecopy?.endOfPart(part),
+      endOfPart: async (part) => {
+        await this.#multifdOfPrecopy?.endOfPart(part);
+        // Multifd gives back at a round's end. Afterwards devices are loaded, and may write RAM.
+        if (part === "end" && !this.#multifd) this.#provided?.giveBack();
+      },
     });
   }
 
