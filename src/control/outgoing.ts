@@ -31,7 +31,7 @@ import type { SpareWorkers } from "../threads/spare_workers.ts";
 import type { SocketOptions } from "../transport/options.ts";
 import type { MigrationUri } from "../transport/uri.ts";
 import { Command, writeCommand, writePing } from "../wire/command.ts";
-import { writeConfiguration } from "../wire/configuration.ts";
+import { type Configuration, writeConfiguration } from "../wire/configuration.ts";
 import { ElementType } from "../wire/section.ts";
 import { writeStreamHeader } from "../wire/stream_header.ts";
 import { writeVmDescription } from "../wire/vm_description.ts";
@@ -232,6 +232,10 @@ export class OutgoingMigration {
     this.#postcopy.resume(uri);
   }
 
+  get #configuration(): Configuration {
+    return sentConfiguration(this.machine, this.options.capabilities);
+  }
+
   get #hasPostcopy(): boolean {
     return this.options.capabilities["postcopy-ram"];
   }
@@ -311,7 +315,7 @@ export class OutgoingMigration {
   async #setUp(): Promise<void> {
     const { stream: { writer }, returnPath, trouble } = this.#link;
     writeStreamHeader(writer);
-    writeConfiguration(writer, sentConfiguration(this.machine, this.options.capabilities));
+    writeConfiguration(writer, this.#configuration);
     if (returnPath) {
       writeCommand(writer, Command.OPEN_RETURN_PATH);
       writePing(writer, Ping.OPENED);
@@ -395,7 +399,7 @@ export class OutgoingMigration {
     if (this.machine.sendsSwitchoverStart) writeCommand(stream.writer, Command.SWITCHOVER_START);
     await this.#saver!.sendEnd(check);
     await this.#multifd?.end(check);
-    const description = this.machine.saveDevices(stream.writer);
+    const description = this.machine.saveDevices(stream.writer, this.#configuration);
     if (returnPath) {
       writePing(stream.writer, Ping.LOADED);
       await stream.flush(check);
