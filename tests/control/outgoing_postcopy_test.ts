@@ -7,7 +7,8 @@ import {
 } from "@std/assert";
 import { ImageSource } from "../../src/control/image_source.ts";
 import type { MigrationEvent } from "../../src/control/migration_info.ts";
-import { OutgoingMigration, type OutgoingOptions } from "../../src/control/outgoing.ts";
+import { OutgoingMigration } from "../../src/control/outgoing.ts";
+import type { OutgoingOptions } from "../../src/control/outgoing_options.ts";
 import {
   ConnectionLostError,
   IncompatibleError,

@@ -5,7 +5,8 @@
  * @module
  */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { IncomingMigration, type IncomingOptions } from "../../src/control/incoming.ts";
+import { IncomingMigration } from "../../src/control/incoming.ts";
+import type { IncomingOptions } from "../../src/control/incoming_options.ts";
 import type { IncomingTarget } from "../../src/control/incoming_target.ts";
 import { MachineTarget } from "../../src/control/machine_target.ts";
 import { MigrationError } from "../../src/errors.ts";

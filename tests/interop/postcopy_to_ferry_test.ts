@@ -6,7 +6,8 @@
 import { assert, assertEquals } from "@std/assert";
 import { changeCapabilities, defaultCapabilities } from "../../src/control/capabilities.ts";
 import { ImageTarget } from "../../src/control/image_target.ts";
-import { IncomingMigration, type IncomingOptions } from "../../src/control/incoming.ts";
+import { IncomingMigration } from "../../src/control/incoming.ts";
+import type { IncomingOptions } from "../../src/control/incoming_options.ts";
 import type { PostcopyGuest } from "../../src/control/incoming_target.ts";
 import type { MigrationEvent } from "../../src/control/migration_info.ts";
 import { defaultParameters } from "../../src/control/parameters.ts";
