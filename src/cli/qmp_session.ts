@@ -7,8 +7,7 @@ import type { MigrationControl } from "../control/migration_control.ts";
 import type { MigrationEvent } from "../control/migration_info.ts";
 import type { Machine } from "../machine/machine.ts";
 import { type QmpServer, serveQmp } from "../qmp/server.ts";
-import type { MachineDirtying } from "../control/machine_dirtying.ts";
-import type { QmpTarget } from "../qmp/target.ts";
+import type { DirtyLimiter, DirtyRateMeter, QmpTarget } from "../qmp/target.ts";
 import { formatUri } from "../transport/uri.ts";
 import { followIncoming, followOutgoing } from "./follow.ts";
 import type { Output } from "./output.ts";
@@ -18,8 +17,8 @@ export interface QmpSessionOptions {
   readonly control: MigrationControl;
   /** The machine, as soon as there is one. */
   readonly machine: () => Machine | undefined;
-  /** How fast its RAM is written, of a machine that is there from the start. */
-  readonly dirtying?: MachineDirtying | undefined;
+  /** How fast its RAM is written; without it, it is an image. */
+  readonly dirtying?: { readonly rate: DirtyRateMeter; readonly limiter: DirtyLimiter } | undefined;
   readonly output: Output;
 }
 

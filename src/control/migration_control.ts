@@ -221,13 +221,16 @@ export class MigrationControl {
     const { target, transport } = this.options;
     if (!target) throw new StateError("There is no place here for a machine");
     this.#listeningAt = undefined;
-    const incoming = new IncomingMigration(target(), {
+    const place = target();
+    const incoming = new IncomingMigration(place, {
       uri,
       ...settings,
       ...transport && { transport },
       onEvent: (event) => this.#emit(event),
     });
     incoming.listening.then((uri) => this.#listeningAt = uri).catch(() => {});
+    const ended = () => place.ended?.();
+    incoming.completed.then(ended, ended);
     this.#follow(incoming.completed);
     return this.#incoming = incoming;
   }

@@ -24,8 +24,10 @@ export function qmpCommands(target: QmpTarget, shutdown: () => void): CommandTab
     ...settingsCommands(target.control),
     ...machineCommands(target, shutdown),
     ...yankCommands(target.control),
-    ...target.dirtyRate && dirtyRateCommands(target.dirtyRate),
-    ...target.dirtyLimit && dirtyLimitCommands(target.dirtyLimit),
+    ...cleanedUp(target, {
+      ...target.dirtyRate && dirtyRateCommands(target.dirtyRate),
+      ...target.dirtyLimit && dirtyLimitCommands(target.dirtyLimit),
+    }),
     "query-version": command({}, () => QMP_VERSION),
     "query-commands": command(
       {},
@@ -33,4 +35,20 @@ export function qmpCommands(target: QmpTarget, shutdown: () => void): CommandTab
     ),
   }));
   return table;
+}
+
+/** The same commands, run when nothing is left of a migration whose end a client has heard of. */
+function cleanedUp(
+  { control }: QmpTarget,
+  commands: Record<string, Command>,
+): Record<string, Command> {
+  return Object.fromEntries(
+    Object.entries(commands).map(([name, one]) => [name, {
+      ...one,
+      run: async (given) => {
+        await control.cleanedUp();
+        return await one.run(given);
+      },
+    }]),
+  );
 }

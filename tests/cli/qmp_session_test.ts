@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { assertEquals, assertStringIncludes } from "@std/assert";
-import { QmpClient } from "../support/qmp_client.ts";
+import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import type { JsonObject } from "../support/json.ts";
+import { QmpClient, QmpCommandError } from "../support/qmp_client.ts";
 import { Ferry } from "../support/run_ferry.ts";
 
 /** A Ferry that serves QMP, and a client of it. */
@@ -19,6 +20,11 @@ async function driven(args: readonly string[], socket: string) {
   }
 }
 
+async function dirtyRateStatus(qmp: QmpClient): Promise<unknown> {
+  const { status } = await qmp.execute("query-dirty-rate") as JsonObject;
+  return status;
+}
+
 Deno.test("--qmp without a URI waits for commands, migrates at them, and stays until quit", async () => {
   const folder = await Deno.makeTempDir();
   try {
@@ -29,9 +35,20 @@ Deno.test("--qmp without a URI waits for commands, migrates at them, and stays u
     await using _there = there.qmp;
     await using _here = here.qmp;
     assertEquals(await there.qmp.execute("query-status"), { status: "inmigrate", running: false });
+    const measure = { "calc-time": 50, "calc-time-unit": "millisecond" };
+    await assertRejects(
+      () => there.qmp.execute("calc-dirty-rate", measure),
+      QmpCommandError,
+      "has not arrived",
+    );
     await there.qmp.execute("migrate-incoming", { uri: "tcp:127.0.0.1:0" });
     await here.qmp.execute("migrate", { uri: await destination.listening() });
     await Promise.all([source, destination].map((ferry) => ferry.waitForStatus("completed")));
+    await there.qmp.execute("calc-dirty-rate", { ...measure, mode: "dirty-bitmap" });
+    while (await dirtyRateStatus(there.qmp) === "measuring");
+    assertEquals(await dirtyRateStatus(there.qmp), "measured");
+    await there.qmp.execute("set-vcpu-dirty-limit", { "dirty-rate": 5 });
+    assertEquals((await there.qmp.execute("query-vcpu-dirty-limit") as unknown[]).length, 1);
     assertEquals(await here.qmp.execute("query-status"), { status: "postmigrate", running: false });
     await destination.waitForEvent("RESUME");
     assertEquals(await there.qmp.execute("query-status"), { status: "running", running: true });
