@@ -117,6 +117,40 @@ Deno.test("--qmp: after quit the exit status is that of the last migration", asy
   }
 });
 
+Deno.test("--qmp: both sides say why a postcopy is paused, and how it goes on; and so it does", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const postcopy = ["--guest", "beat", "-c", "postcopy-ram"];
+    const listen = ["receive", "tcp:127.0.0.1:0", ...postcopy];
+    const there = await driven(listen, `${folder}/there`);
+    await using destination = there.ferry;
+    const slow = ["--ram", "4M", "-p", "max-postcopy-bandwidth=100000", "--postcopy-after", "0"];
+    const to = await destination.listening();
+    const here = await driven(["send", to, ...postcopy, ...slow], `${folder}/here`);
+    await using source = here.ferry;
+    await source.waitForStatus("postcopy-active");
+    await here.qmp.execute("migrate-pause");
+    await source.said("migrate-recover there, then migrate with resume=true here");
+    assertStringIncludes(
+      source.stderr,
+      "ferry: The migration was paused (source, in postcopy-active)",
+    );
+    await destination.said("migrate-recover here, then migrate with resume=true there");
+
+    const again = `unix:${folder}/again`;
+    await there.qmp.execute("migrate-recover", { uri: again });
+    await here.qmp.execute("migrate-set-parameters", { "max-postcopy-bandwidth": 0 });
+    await here.qmp.execute("migrate", { uri: again, resume: true });
+    await Promise.all([source, destination].map((ferry) => ferry.waitForStatus("completed")));
+    for (const { ferry, qmp } of [here, there]) {
+      await qmp.execute("quit");
+      await ferry.succeeded();
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("--qmp: a quit while a machine is waited for is no success", async () => {
   const folder = await Deno.makeTempDir();
   try {

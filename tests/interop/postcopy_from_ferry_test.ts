@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { ImageSource } from "../../src/control/image_source.ts";
 import { OutgoingMigration } from "../../src/control/outgoing.ts";
 import { loadImage } from "../../src/image/load_image.ts";
@@ -137,6 +137,41 @@ for (const { version, kind, capabilities, words } of CASES) {
     checkSweep(guest, await destination.readMemory(guest.start, guest.size));
   });
 }
+
+qemuTest("A QEMU that is done and cannot say so: the source knows what to do", {
+  needs: ["10.0"],
+}, async (lab) => {
+  const image = await openImage(await savedByQemu(lab, "10.0", guest));
+  const destination = await lab.qemu("10.0", { name: "destination", guest, incoming: "defer" });
+  await destination.setCapabilities({ "postcopy-ram": true });
+  await destination.migrateIncoming(lab.unix("first"));
+  const tap = lab.use(new Tap({ to: lab.unix("first"), record: false }));
+  const statuses = new Statuses();
+  const outgoing = new OutgoingMigration(new ImageSource(image), {
+    uri: parseUri(tap.uri),
+    onEvent: statuses.on,
+    ...settings({ "postcopy-ram": true }, { "max-postcopy-bandwidth": 1024 ** 2 }),
+  });
+  outgoing.startPostcopy();
+  await statuses.next("postcopy-active");
+  tap.back().stall();
+  outgoing.setParameters(settings().parameters);
+  await destination.waitForStatus("completed");
+  tap.cut();
+  await statuses.next("postcopy-paused");
+  assertStringIncludes(outgoing.info()["error-desc"]!, "If it is completed");
+  await assertRejects(
+    () => destination.execute("migrate-recover", { uri: lab.unix("second") }, "exec-oob"),
+    Error,
+    "when postcopy is paused",
+  );
+  outgoing.resume(parseUri(lab.unix("second")));
+  await statuses.next("postcopy-paused");
+  assertStringIncludes(outgoing.info()["error-desc"]!, "the machine is whole there");
+  await destination.serial.waitForHeartbeats();
+  await destination.stop();
+  checkSweep(guest, await destination.readMemory(guest.start, guest.size));
+});
 
 for (const version of ["10.0", "7.2"] as const) {
   qemuTest(`A file that Ferry saved is loaded by QEMU ${version}, which ignores the index`, {
