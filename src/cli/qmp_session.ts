@@ -47,14 +47,17 @@ export class QmpSession implements AsyncDisposable {
         return machine();
       },
       ...dirtying && { dirtyRate: dirtying.rate, dirtyLimit: dirtying.limiter },
-      quit: (status) => session.#quit.resolve(status),
+      quit: (status) => session.#quit.resolve(status || statusOfLast(options.control)),
     };
     session.#server = await serveQmp(target, at);
     options.output.say(`QMP on ${session.#server.uri}`);
     return session;
   }
 
-  /** Resolves with the exit status when a client has ended the program. */
+  /**
+   * Resolves with the exit status when a client has ended the program: that of its last migration, for a
+   * program that others wait for says the same whoever drove it; 0 if there was none.
+   */
   get quit(): Promise<number> {
     return this.#quit.promise;
   }
@@ -90,4 +93,8 @@ export class QmpSession implements AsyncDisposable {
     this.#shown.add(migration);
     return true;
   }
+}
+
+function statusOfLast({ status }: MigrationControl): number {
+  return status === "none" || status === "completed" ? 0 : 1;
 }

@@ -110,7 +110,7 @@ export class IncomingMigration {
       ...(multifd && { "multifd-channels": channelInfos(multifd.counters) }),
       ...this.#postcopy?.info(withBlocktime),
       ...(failure && ["failed", "postcopy-paused"].includes(this.status) && {
-        "error-desc": failure.message,
+        "error-desc": failure.explanation,
       }),
     };
   }

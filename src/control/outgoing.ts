@@ -108,7 +108,7 @@ export class OutgoingMigration {
       ...this.#statistics.info(this.status, this.#ram.remaining),
       ...this.#throttle.info(),
       ...this.#ram.info(),
-      ...(failure && tellsFailure && { "error-desc": failure.message }),
+      ...(failure && tellsFailure && { "error-desc": failure.explanation }),
     };
   }
 

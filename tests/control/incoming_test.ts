@@ -31,7 +31,7 @@ Deno.test("IncomingMigration.cancel() while a source sends: the source's guest r
   incoming.cancel();
   const error = await assertRejects(() => incoming.completed, CancelledError);
   assertEquals(error.place.side, "destination");
-  assertEquals(incoming.info(), { status: "failed", "error-desc": error.message });
+  assertEquals(incoming.info(), { status: "failed", "error-desc": error.explanation });
   await assertRejects(() => outgoing.completed);
   assertEquals([pair.source.running, pair.destination.runState === "running"], [true, false]);
   assertThrows(() => incoming.cancel(), StateError, "failed");

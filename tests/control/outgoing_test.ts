@@ -94,7 +94,7 @@ Deno.test("OutgoingMigration to nobody fails, and the guest runs on", async () =
   const error = await assertRejects(() => outgoing.completed, TransportError);
   assertEquals(error.place, { side: "source", phase: "setup" });
   assertEquals(here.statuses, "setup failed");
-  assertEquals(outgoing.info(), { status: "failed", "error-desc": error.message });
+  assertEquals(outgoing.info(), { status: "failed", "error-desc": error.explanation });
   assert(pair.source.running);
   await assertRejects(() => pair.send("tcp:127.0.0.1:0").completed, UsageError);
 });

@@ -146,7 +146,7 @@ export async function attackTarget(
     if (error !== undefined) {
       assert(error instanceof MigrationError, `Not one of ours: ${error}`);
       checkMessage(error);
-      assertEquals(incoming.info(), { status: "failed", "error-desc": error.message });
+      assertEquals(incoming.info(), { status: "failed", "error-desc": error.explanation });
     } else {
       assertEquals(incoming.info().status, "completed");
     }
