@@ -54,6 +54,11 @@ export class MigrationError extends Error {
     this.#compose();
   }
 
+  /** The message, and what the user can try: for where there is one text and no more. */
+  get explanation(): string {
+    return this.advice === undefined ? this.message : `${this.message}. ${this.advice}`;
+  }
+
   /** Where it happened. */
   get place(): FailurePlace {
     return this.#place;

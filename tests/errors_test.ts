@@ -22,6 +22,13 @@ Deno.test("MigrationError.message says what and where, as far as that is known",
   );
 });
 
+Deno.test("MigrationError.explanation adds what to do", () => {
+  const place = { side: "source" } as const;
+  const { explanation } = new MigrationError("It broke", { place, advice: "Mend it." });
+  assertEquals(explanation, "It broke (source). Mend it.");
+  assertEquals(new MigrationError("It broke", { place }).explanation, "It broke (source)");
+});
+
 Deno.test("MigrationError.at() adds to the place; what is known stays", () => {
   const error = new StreamFormatError("Bad byte", { place: { offset: 5, section: "vga/0" } });
   assertStrictEquals(error.at({ offset: 1, section: "ram/0", side: "destination" }), error);

@@ -4,13 +4,14 @@
  *
  * @module
  */
-import { MachineSource } from "../control/machine_source.ts";
+import { MachineDirtying } from "../control/machine_dirtying.ts";
 import { MigrationControl } from "../control/migration_control.ts";
 import { prepareOutgoing } from "../control/spare_threads.ts";
 import { CancelledError, MigrationError } from "../errors.ts";
 import { Machine } from "../machine/machine.ts";
 import { describeWrongPage } from "../machine/verify/find_wrong_page.ts";
 import { verifyRam } from "../machine/verify/ram_check.ts";
+import { serveQmp } from "../qmp/server.ts";
 import { SpareWorkers } from "../threads/spare_workers.ts";
 import { formatBytes, formatCount } from "./amount.ts";
 import type { DemoArguments } from "./arguments.ts";
@@ -39,8 +40,9 @@ export async function demo(args: DemoArguments): Promise<number> {
     ram: { [RAM_BLOCK]: ram },
     vcpus,
   });
+  await using dirtying = new MachineDirtying(machine, args.dirtyLog);
   const control = new MigrationControl({
-    source: () => new MachineSource(machine, args.dirtyLog),
+    source: () => dirtying.source(),
     transport: transportOf(args),
     spares,
   });
@@ -53,6 +55,11 @@ export async function demo(args: DemoArguments): Promise<number> {
       `its guest fills RAM, then writes ${formatBytes(dirtyRate)}/s`,
   );
   await machine.start();
+  await using qmp = args.qmp === undefined ? undefined : await serveQmp({
+    ...{ control, machine, dirtyRate: dirtying.rate, dirtyLimit: dirtying.limiter },
+    quit: () => interrupt.now(),
+  }, args.qmp);
+  if (qmp) output.say(`QMP of the source on ${qmp.uri}`);
   prepareOutgoing(spares, control);
   await using destination = await DemoProcess.start(args, { ram, dirtyRate });
   try {

@@ -17,24 +17,26 @@ const SIGNALS: readonly Deno.Signal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 export class Interrupt implements Disposable {
   /** Resolves with the first one. */
   readonly happened: Promise<void>;
+  readonly #happened = Promise.withResolvers<void>();
   #count = 0;
-  readonly #listener: () => void;
+  readonly #listener = () => this.now();
 
   /** @param action Called for the first interruption. */
-  constructor(action: () => void = () => {}) {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.happened = promise;
-    this.#listener = () => {
-      if (++this.#count > 1) Deno.exit(INTERRUPTED);
-      resolve();
-      action();
-    };
+  constructor(private readonly action: () => void = () => {}) {
+    this.happened = this.#happened.promise;
     for (const signal of SIGNALS) Deno.addSignalListener(signal, this.#listener);
   }
 
   /** Whether there was one. */
   get isInterrupted(): boolean {
     return this.#count > 0;
+  }
+
+  /** Interrupts, as a signal does. */
+  now(): void {
+    if (++this.#count > 1) Deno.exit(INTERRUPTED);
+    this.#happened.resolve();
+    this.action();
   }
 
   /** Leaves signals to Deno again, which ends the program. */

@@ -7,8 +7,7 @@ import type { MigrationControl } from "../control/migration_control.ts";
 import type { MigrationEvent } from "../control/migration_info.ts";
 import type { Machine } from "../machine/machine.ts";
 import { type QmpServer, serveQmp } from "../qmp/server.ts";
-import type { MachineDirtying } from "../control/machine_dirtying.ts";
-import type { QmpTarget } from "../qmp/target.ts";
+import type { DirtyLimiter, DirtyRateMeter, QmpTarget } from "../qmp/target.ts";
 import { formatUri } from "../transport/uri.ts";
 import { followIncoming, followOutgoing } from "./follow.ts";
 import type { Output } from "./output.ts";
@@ -18,8 +17,8 @@ export interface QmpSessionOptions {
   readonly control: MigrationControl;
   /** The machine, as soon as there is one. */
   readonly machine: () => Machine | undefined;
-  /** How fast its RAM is written, of a machine that is there from the start. */
-  readonly dirtying?: MachineDirtying | undefined;
+  /** How fast its RAM is written; without it, it is an image. */
+  readonly dirtying?: { readonly rate: DirtyRateMeter; readonly limiter: DirtyLimiter } | undefined;
   readonly output: Output;
 }
 
@@ -48,14 +47,17 @@ export class QmpSession implements AsyncDisposable {
         return machine();
       },
       ...dirtying && { dirtyRate: dirtying.rate, dirtyLimit: dirtying.limiter },
-      quit: (status) => session.#quit.resolve(status),
+      quit: (status) => session.#quit.resolve(status || statusOfLast(options.control)),
     };
     session.#server = await serveQmp(target, at);
     options.output.say(`QMP on ${session.#server.uri}`);
     return session;
   }
 
-  /** Resolves with the exit status when a client has ended the program. */
+  /**
+   * Resolves with the exit status when a client has ended the program: that of its last migration, for a
+   * program that others wait for says the same whoever drove it; 0 if there was none.
+   */
   get quit(): Promise<number> {
     return this.#quit.promise;
   }
@@ -91,4 +93,8 @@ export class QmpSession implements AsyncDisposable {
     this.#shown.add(migration);
     return true;
   }
+}
+
+function statusOfLast({ status }: MigrationControl): number {
+  return status === "none" || status === "completed" ? 0 : 1;
 }

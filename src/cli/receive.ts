@@ -6,6 +6,7 @@
 import { ImageTarget } from "../control/image_target.ts";
 import type { IncomingTarget } from "../control/incoming_target.ts";
 import { type MachineOrFactory, MachineTarget } from "../control/machine_target.ts";
+import { MachineDirtying } from "../control/machine_dirtying.ts";
 import { MigrationControl } from "../control/migration_control.ts";
 import { CancelledError } from "../errors.ts";
 import type { MachineImage } from "../image/machine_image.ts";
@@ -20,8 +21,9 @@ import { formatDuration } from "./duration.ts";
 import { followIncoming } from "./follow.ts";
 import { describeGuest, guestSpecs, MACHINE_NAME, RAM_BLOCK } from "./guests.ts";
 import { cancel, Interrupt, INTERRUPTED } from "./interrupt.ts";
+import { lateDirtying } from "./late_dirtying.ts";
 import { Output } from "./output.ts";
-import { QmpSession } from "./qmp_session.ts";
+import { QmpSession, type QmpSessionOptions } from "./qmp_session.ts";
 import { transportOf } from "./transport.ts";
 
 /**
@@ -40,7 +42,8 @@ export async function receive(args: ReceiveArguments): Promise<number> {
   control.setParameters(args.parameters);
   using interrupt = new Interrupt(() => cancel(control, output));
   if (args.qmp !== undefined) {
-    const driven = { control, output, machine: () => place.machine };
+    const { dirtying } = place;
+    const driven = { control, output, machine: () => place.machine, dirtying };
     await using qmp = await QmpSession.start(args.qmp, driven);
     if (args.uri !== undefined) control.migrateIncoming(args.uri);
     const status = await Promise.race([qmp.quit, interrupt.happened.then(() => INTERRUPTED)]);
@@ -67,6 +70,8 @@ interface Place extends AsyncDisposable {
   readonly target: IncomingTarget;
   /** The machine, as soon as there is one that runs here. */
   readonly machine: Machine | undefined;
+  /** How fast its RAM is written, if it runs. */
+  readonly dirtying?: QmpSessionOptions["dirtying"];
   /** What is said once the machine is here. */
   headline(): string;
   /** What is still to be done then. @returns The exit status. */
@@ -107,7 +112,9 @@ class ImagePlace implements Place {
 /** A machine that runs here. */
 class RunningPlace implements Place {
   readonly target: MachineTarget;
+  readonly dirtying = lateDirtying(() => this.#dirtying);
   #machine: Machine | undefined;
+  #dirtying: MachineDirtying | undefined;
 
   private constructor(
     private readonly args: ReceiveArguments,
@@ -117,10 +124,15 @@ class RunningPlace implements Place {
     const vcpus = guestSpecs(args.guests, args);
     const factory: MachineOrFactory = async ({ machine: name, targetPageBits }, blocks) => {
       const ram = GuestRam.create(blocks, { pageSize: targetPageSize(targetPageBits) });
-      return this.#machine = await Machine.create({ name, ram, vcpus });
+      await this[Symbol.asyncDispose](); // one that did not arrive
+      return this.#has(await Machine.create({ name, ram, vcpus }));
     };
-    this.#machine = machine;
-    this.target = new MachineTarget(machine ?? factory);
+    this.target = new MachineTarget(machine ? this.#has(machine) : factory, () => this.#dirtying);
+  }
+
+  #has(machine: Machine): Machine {
+    this.#dirtying = new MachineDirtying(machine, this.args.dirtyLog);
+    return this.#machine = machine;
   }
 
   get machine(): Machine | undefined {
@@ -170,6 +182,7 @@ class RunningPlace implements Place {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#dirtying?.[Symbol.asyncDispose]();
     await this.#machine?.[Symbol.asyncDispose]();
   }
 }

@@ -23,7 +23,8 @@ Migration options
   -c, --capability NAME[=on|off]   QMP's capabilities, such as multifd (repeat)
   -p, --parameter NAME=VALUE       QMP's parameters, such as multifd-channels=4 (repeat)
   --postcopy-after DURATION        with -c postcopy-ram: run there after so long (0: at once), pages follow
-  --qmp unix:PATH|tcp:HOST:PORT    serve QMP until \`quit\`; without a URI, wait for its commands
+  --qmp unix:PATH|tcp:HOST:PORT    serve QMP until \`quit\`; without a URI, wait for its commands.
+                                   Of demo it is the source's, as long as demo runs
   --json                           stdout is JSON lines: QMP's events, at last the query-migrate object
   --quiet                          no progress and no table
   --public-api                     use only public interfaces of Deno: slower, the same bytes

@@ -17,6 +17,7 @@ export interface LogBorrower {
 /** One machine's turns. */
 export class DirtyLogTurns {
   #migrating = false;
+  #arriving = false;
   #borrower: LogBorrower | undefined;
   /** Who was interrupted. */
   #interrupted: LogBorrower | undefined;
@@ -24,6 +25,11 @@ export class DirtyLogTurns {
   /** Whether a migration has the log. */
   get migrating(): boolean {
     return this.#migrating;
+  }
+
+  /** Whether that is one by which the machine arrives: nobody else may touch its RAM. */
+  get arriving(): boolean {
+    return this.#arriving;
   }
 
   /** Whether the log can be borrowed. */
@@ -62,10 +68,17 @@ export class DirtyLogTurns {
     this.#interrupted = borrower;
   }
 
+  /** As {@linkcode beginMigration}, of one by which the machine arrives. */
+  async beginArrival(): Promise<void> {
+    this.#arriving = true;
+    await this.beginMigration();
+  }
+
   /** The migration has ended the log. */
   endMigration(): void {
     if (!this.#migrating) return;
     this.#migrating = false;
+    this.#arriving = false;
     const interrupted = this.#interrupted;
     this.#interrupted = undefined;
     interrupted?.returned?.();

@@ -38,12 +38,15 @@ export interface DirtyRateResult extends DirtyRateOptions {
   readonly vcpuRates?: readonly number[];
 }
 
+/** What is known before anything was measured. */
+export const NOTHING_MEASURED: DirtyRateResult = {
+  ...{ status: "unstarted", startTime: 0 },
+  ...{ calcTime: 1000, mode: "page-sampling", samplePages: 512 },
+};
+
 /** Measures one machine. */
 export class DirtyRate {
-  #result: DirtyRateResult = {
-    ...{ status: "unstarted", startTime: 0 },
-    ...{ calcTime: 1000, mode: "page-sampling", samplePages: 512 },
-  };
+  #result = NOTHING_MEASURED;
   #abort: AbortController | undefined;
   #measured: Promise<void> = Promise.resolve();
 
@@ -70,7 +73,7 @@ export class DirtyRate {
    */
   calculate(options: DirtyRateOptions): void {
     if (this.#abort) throw new StateError("The dirty rate is already being measured");
-    if (this.machine.runState === "inmigrate") {
+    if (this.turns.arriving) {
       throw new StateError(
         "The machine is still arriving: nothing writes its RAM but the migration",
       );

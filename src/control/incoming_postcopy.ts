@@ -80,7 +80,7 @@ export class IncomingPostcopy implements AsyncDisposable {
   /** The loop over the main channel's elements; it goes on a little when the other one is lost. */
   #reading: Promise<unknown> | undefined;
   readonly #failed = Promise.withResolvers<never>();
-  #lastLoss: Error | undefined;
+  #lastLoss: MigrationError | undefined;
 
   /** @param options The rest of the migration. */
   constructor(private readonly options: IncomingPostcopyOptions) {
@@ -94,7 +94,7 @@ export class IncomingPostcopy implements AsyncDisposable {
   }
 
   /** Why the connection was lost the last time. */
-  get lastLoss(): Error | undefined {
+  get lastLoss(): MigrationError | undefined {
     return this.#lastLoss;
   }
 
@@ -341,7 +341,7 @@ export class IncomingPostcopy implements AsyncDisposable {
     }
   }
 
-  async #pause(error: Error): Promise<void> {
+  async #pause(error: MigrationError): Promise<void> {
     this.#lastLoss = error;
     await this.#channels.close(error);
     await this.#reading?.catch(() => {});

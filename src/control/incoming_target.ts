@@ -73,4 +73,6 @@ export interface IncomingTarget {
   ): Promise<boolean>;
   /** The migration failed: the source keeps the machine. */
   abandon(): Promise<void>;
+  /** The migration is over, however it ended, and nothing of it goes on. */
+  ended?(): void;
 }

@@ -1,6 +1,6 @@
 /**
- * Everything that reads a machine's dirty log, so that none gets in another's way: its migrations, the
- * measurement of its dirty rate, the limits of its vCPUs.
+ * Everything that looks at who writes a machine's RAM, so that none gets in another's way: its migrations,
+ * the measurement of its dirty rate, the limits of its vCPUs.
  *
  * @module
  */
@@ -10,9 +10,10 @@ import { DirtyLimiter } from "./dirty_limiter.ts";
 import { DirtyLogTurns } from "./dirty_log_turns.ts";
 import { DirtyRate } from "./dirty_rate.ts";
 import { MachineSource } from "./machine_source.ts";
+import type { RamOwner } from "./machine_target.ts";
 
 /** One machine's; make it once. */
-export class MachineDirtying implements AsyncDisposable {
+export class MachineDirtying implements RamOwner, AsyncDisposable {
   /** For `calc-dirty-rate` and `query-dirty-rate`. */
   readonly rate: DirtyRate;
   /** For `set-vcpu-dirty-limit` and its pair. */
@@ -34,6 +35,17 @@ export class MachineDirtying implements AsyncDisposable {
       turns: this.#turns,
       dirtyLimit: this.limiter.limit,
     });
+  }
+
+  /** The machine arrives: what goes on here ends, or waits. */
+  async arriving(): Promise<void> {
+    await this.#turns.beginArrival();
+    await this.rate.cancel();
+  }
+
+  /** It has arrived, or will not. */
+  arrived(): void {
+    this.#turns.endMigration();
   }
 
   /** Ends what goes on. */

@@ -22,6 +22,14 @@ export type MachineOrFactory =
   | Machine
   | ((configuration: Configuration, blocks: readonly RamBlockEntry[]) => Promise<Machine>);
 
+/** Who else touches a machine's RAM, and is to let it be while the machine arrives. */
+export interface RamOwner {
+  /** It begins to arrive. @returns When nobody else touches its RAM. */
+  arriving(): Promise<void>;
+  /** It has arrived, or will not. */
+  arrived(): void;
+}
+
 /** What channels of multifd say of a machine that has no UUID. */
 const NO_UUID = new Uint8Array(16);
 
@@ -34,8 +42,14 @@ export class MachineTarget implements IncomingTarget {
   /** Whether untouched pages were marked before the kernel was asked to provide all. */
   #markedUntouched = false;
 
-  /** @param source The machine that is to run. */
-  constructor(private readonly source: MachineOrFactory) {
+  /**
+   * @param source The machine that is to run.
+   * @param owner Who else touches its RAM; asked when there is a machine.
+   */
+  constructor(
+    private readonly source: MachineOrFactory,
+    private readonly owner?: () => RamOwner | undefined,
+  ) {
     if (typeof source !== "function") this.#machine = source;
   }
 
@@ -69,6 +83,7 @@ export class MachineTarget implements IncomingTarget {
     }
     const { machine } = this;
     checkBlocks(machine.ram, blocks);
+    await this.owner?.()?.arriving();
     const stillMarked = this.#markedUntouched && isFresh(machine);
     await machine.stop("inmigrate");
     if (!stillMarked) markUntouched(machine.ram);
@@ -123,6 +138,10 @@ export class MachineTarget implements IncomingTarget {
       await machine.stop(loaded);
     }
     return machine.running;
+  }
+
+  ended(): void {
+    this.owner?.()?.arrived();
   }
 
   /** The machine stays as it is, incoming and without a state to run from. */

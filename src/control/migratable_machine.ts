@@ -96,7 +96,7 @@ export class MigratableMachine extends Machine {
     this.dirtying = new MachineDirtying(this, options.dirtyLog);
     this.control = new MigrationControl({
       source: () => this.dirtying.source(),
-      target: () => new MachineTarget(this),
+      target: () => new MachineTarget(this, () => this.dirtying),
       ...options.transport && { transport: options.transport },
     });
   }

@@ -221,13 +221,16 @@ export class MigrationControl {
     const { target, transport } = this.options;
     if (!target) throw new StateError("There is no place here for a machine");
     this.#listeningAt = undefined;
-    const incoming = new IncomingMigration(target(), {
+    const place = target();
+    const incoming = new IncomingMigration(place, {
       uri,
       ...settings,
       ...transport && { transport },
       onEvent: (event) => this.#emit(event),
     });
     incoming.listening.then((uri) => this.#listeningAt = uri).catch(() => {});
+    const ended = () => place.ended?.();
+    incoming.completed.then(ended, ended);
     this.#follow(incoming.completed);
     return this.#incoming = incoming;
   }
@@ -287,10 +290,14 @@ export class MigrationControl {
    */
   async recover(from: string | MigrationUri): Promise<MigrationUri> {
     const uri = typeof from === "string" ? parseUri(from) : from;
-    if (this.#incoming?.status !== "postcopy-paused") {
-      throw new StateError("Migrate recover can only be run when postcopy is paused");
+    const incoming = this.#incoming;
+    if (incoming?.status !== "postcopy-paused") {
+      const done = incoming?.status === "completed"
+        ? ": this migration is completed, the machine is whole here, and its source can be ended"
+        : "";
+      throw new StateError(`Migrate recover can only be run when postcopy is paused${done}`);
     }
-    return this.#listeningAt = await this.#incoming.recover(uri);
+    return this.#listeningAt = await incoming.recover(uri);
   }
 
   #resume(uri: MigrationUri): OutgoingMigration {

@@ -56,14 +56,15 @@ export type IncomingEvent =
   | "done"
   | "error";
 
-type Table<Event extends string> = Partial<
+/** By status and event, the next status. */
+export type StatusTable<Event extends string> = Partial<
   Record<MigrationStatus, Partial<Record<Event, MigrationStatus>>>
 >;
 
 const RESTART = { start: "setup" } as const;
 
 /** Outgoing: by status and event, the next status; what is missing is not allowed. */
-export const OUTGOING: Table<OutgoingEvent> = {
+export const OUTGOING: StatusTable<OutgoingEvent> = {
   none: RESTART,
   setup: { "setup-done": "active", error: "failed", cancel: "cancelling" },
   active: {
@@ -100,7 +101,7 @@ export const OUTGOING: Table<OutgoingEvent> = {
 };
 
 /** Incoming: by status and event, the next status; what is missing is not allowed. */
-export const INCOMING: Table<IncomingEvent> = {
+export const INCOMING: StatusTable<IncomingEvent> = {
   none: { listen: "setup" },
   setup: { "channels-complete": "active", error: "failed" },
   active: { "listen-postcopy": "postcopy-device", done: "completed", error: "failed" },
@@ -119,7 +120,7 @@ export const INCOMING: Table<IncomingEvent> = {
  * @param table {@linkcode OUTGOING} or {@linkcode INCOMING}.
  */
 export function nextStatus<Event extends string>(
-  table: Table<Event>,
+  table: StatusTable<Event>,
   status: MigrationStatus,
   event: Event,
 ): MigrationStatus | undefined {

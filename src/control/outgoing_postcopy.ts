@@ -4,7 +4,13 @@
  *
  * @module
  */
-import { asMigrationError, type MigrationError, StateError } from "../errors.ts";
+import {
+  asMigrationError,
+  ConnectionLostError,
+  type MigrationError,
+  PeerFailedError,
+  StateError,
+} from "../errors.ts";
 import type { MigrationUri } from "../transport/uri.ts";
 import type { Capabilities } from "./capabilities.ts";
 import type { MigrationStatus, OutgoingEvent } from "./migration_status.ts";
@@ -43,6 +49,8 @@ export interface PostcopyMigration {
 export class OutgoingPostcopy {
   #resuming: PromiseWithResolvers<MigrationUri> | undefined;
   #failure: MigrationError | undefined;
+  /** All was sent: the destination may be done, and only its word has not come. */
+  #unconfirmed = false;
 
   /** @param migration What it is a part of. */
   constructor(private readonly migration: PostcopyMigration) {}
@@ -120,6 +128,7 @@ export class OutgoingPostcopy {
     // First, because with the other end the destination may close both.
     await context.link.endPreempt();
     this.migration.allSent(true);
+    this.#unconfirmed = true;
     const sent = sendEnd(context);
     sent.catch(() => {}); // the verdict fails with it
     await trouble.guard(destination.verdict(sent));
@@ -129,7 +138,8 @@ export class OutgoingPostcopy {
   async #pause(link: OutgoingLink, error: MigrationError): Promise<void> {
     const { status, move, allSent } = this.migration;
     const reason = link.trouble.error ?? error;
-    this.#failure = reason.at({ side: "source", phase: status() });
+    reason.at({ side: "source", phase: status() });
+    this.#failure = this.#unconfirmed ? unconfirmed(reason) : reason;
     link.trouble.report(reason);
     await link[Symbol.asyncDispose]();
     allSent(false);
@@ -150,6 +160,7 @@ export class OutgoingPostcopy {
         await link.start({ encoder: { detectZero, pages }, recovering: true });
         if (link.hasEarlyPreempt) await link.openPreempt();
         await recover(context);
+        this.#unconfirmed = false;
         move("resume-acknowledged");
         return context;
       } catch (thrown) {
@@ -157,4 +168,22 @@ export class OutgoingPostcopy {
       }
     }
   }
+}
+
+/**
+ * A QEMU says no more than that the connection was lost, and calls its migration failed. But a destination
+ * that is done cannot be recovered, and one that is not must be.
+ */
+function unconfirmed(cause: MigrationError): MigrationError {
+  if (cause instanceof PeerFailedError) return cause;
+  return new ConnectionLostError(
+    `All of the machine was sent, and the destination did not confirm it: ${cause.what}`,
+    {
+      cause,
+      place: cause.place,
+      advice:
+        "Look at the destination. If it is completed, the machine is whole there, and this side " +
+        "can be ended; if it is postcopy-paused, recover.",
+    },
+  );
 }

@@ -43,7 +43,8 @@ export function prepareIncoming(spares: SpareWorkers, settings: ThreadSettings):
 
 function prepareTls(spares: SpareWorkers, settings: ThreadSettings): void {
   if (settings.parameters["tls-creds"] === "") return;
-  spares.prepare(TLS_SESSION, 1 + channelsOf(settings));
+  const { "postcopy-preempt": preempt } = settings.capabilities;
+  spares.prepare(TLS_SESSION, 1 + channelsOf(settings) + (preempt ? 1 : 0));
 }
 
 function channelsOf({ capabilities, parameters }: ThreadSettings): number {

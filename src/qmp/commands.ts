@@ -8,6 +8,7 @@ import { dirtyLimitCommands, dirtyRateCommands } from "./dirty_commands.ts";
 import { machineCommands } from "./machine_commands.ts";
 import { migrationCommands } from "./migration_commands.ts";
 import { postcopyCommands } from "./postcopy_commands.ts";
+import { describeSchema } from "./schema.ts";
 import { settingsCommands } from "./settings_commands.ts";
 import { yankCommands } from "./yank_commands.ts";
 import type { QmpTarget } from "./target.ts";
@@ -24,8 +25,11 @@ export function qmpCommands(target: QmpTarget, shutdown: () => void): CommandTab
     ...settingsCommands(target.control),
     ...machineCommands(target, shutdown),
     ...yankCommands(target.control),
-    ...target.dirtyRate && dirtyRateCommands(target.dirtyRate),
-    ...target.dirtyLimit && dirtyLimitCommands(target.dirtyLimit),
+    ...cleanedUp(target, {
+      ...target.dirtyRate && dirtyRateCommands(target.dirtyRate),
+      ...target.dirtyLimit && dirtyLimitCommands(target.dirtyLimit),
+    }),
+    "query-qmp-schema": command({}, () => describeSchema(table)),
     "query-version": command({}, () => QMP_VERSION),
     "query-commands": command(
       {},
@@ -33,4 +37,20 @@ export function qmpCommands(target: QmpTarget, shutdown: () => void): CommandTab
     ),
   }));
   return table;
+}
+
+/** The same commands, run when nothing is left of a migration whose end a client has heard of. */
+function cleanedUp(
+  { control }: QmpTarget,
+  commands: Record<string, Command>,
+): Record<string, Command> {
+  return Object.fromEntries(
+    Object.entries(commands).map(([name, one]) => [name, {
+      ...one,
+      run: async (given) => {
+        await control.cleanedUp();
+        return await one.run(given);
+      },
+    }]),
+  );
 }

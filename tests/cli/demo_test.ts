@@ -4,6 +4,7 @@
  * @module
  */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { QmpClient } from "../support/qmp_client.ts";
 import { Ferry } from "../support/run_ferry.ts";
 
 for (
@@ -33,4 +34,24 @@ Deno.test("demo: Ctrl-C cancels, the guest runs on, and the exit status is 130",
   const { code, stderr, result } = await ferry.finished();
   assertEquals([code, result?.["status"]], [130, "cancelled"]);
   assertStringIncludes(stderr, "The guest runs on here");
+});
+
+Deno.test("demo --qmp: a client drives the source, and quit is as Ctrl-C", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const uri = `unix:${folder}/qmp`;
+    const args = ["demo", "--ram", "16M", "-p", "max-bandwidth=1M", "--qmp", uri];
+    for (const hurried of [true, false]) {
+      await using ferry = new Ferry(args);
+      await ferry.waitForStatus("active");
+      await using qmp = await QmpClient.connect(uri);
+      if (hurried) await qmp.execute("migrate-set-parameters", { "max-bandwidth": 0 });
+      else await qmp.execute("quit");
+      const { code, result } = await ferry.finished();
+      const expected = hurried ? [0, "completed", true] : [130, "cancelled", undefined];
+      assertEquals([code, result?.["status"], result?.["verified"]], expected);
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 });

@@ -57,3 +57,15 @@ Deno.test("DirtyLogTurns tells who came during a migration, unless he does not w
   turns.endMigration();
   assertEquals(one.told, ["returned"]);
 });
+
+Deno.test("DirtyLogTurns tells an arrival from other migrations, until it is over", async () => {
+  const turns = new DirtyLogTurns();
+  const one = borrower(turns);
+  turns.borrow(one);
+  await turns.beginArrival();
+  assertEquals([turns.arriving, turns.migrating, one.told], [true, true, ["give up"]]);
+  turns.endMigration();
+  assertEquals([turns.arriving, turns.free, one.told], [false, true, ["give up", "returned"]]);
+  await turns.beginMigration();
+  assertEquals(turns.arriving, false);
+});

@@ -91,11 +91,12 @@ Deno.test("DirtyRate refuses dirty-ring, digests as a log, and a machine that is
     SettingError,
     "without a migration",
   );
-  await machine.stop("inmigrate");
+  await turns.beginArrival();
   assertThrows(
     () => rate.calculate({ ...options, mode: "page-sampling" }),
     StateError,
     "arriving",
   );
+  turns.endMigration();
   assert(turns.free);
 });

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { IncomingMigration, type IncomingOptions } from "../../src/control/incoming.ts";
+import { IncomingMigration } from "../../src/control/incoming.ts";
+import type { IncomingOptions } from "../../src/control/incoming_options.ts";
 import { MachineTarget } from "../../src/control/machine_target.ts";
 import {
   ConnectionLostError,

@@ -6,8 +6,11 @@ import {
   assertThrows,
 } from "@std/assert";
 import { ImageSource } from "../../src/control/image_source.ts";
+import { MachineTarget } from "../../src/control/machine_target.ts";
+import { MigrationControl } from "../../src/control/migration_control.ts";
 import type { MigrationEvent } from "../../src/control/migration_info.ts";
-import { OutgoingMigration, type OutgoingOptions } from "../../src/control/outgoing.ts";
+import { OutgoingMigration } from "../../src/control/outgoing.ts";
+import type { OutgoingOptions } from "../../src/control/outgoing_options.ts";
 import {
   ConnectionLostError,
   IncompatibleError,
@@ -173,6 +176,42 @@ Deno.test("release-ram gives back what the destination has; there is no resuming
   else assertEquals(now, before);
 });
 
+Deno.test("A destination that is done and cannot say so leaves a source that knows what to do", async () => {
+  await using pair = await Pair.create({ blocks: { ram: 400 } });
+  const there = new MigrationControl({ target: () => new MachineTarget(pair.destination) });
+  there.setCapabilities(POSTCOPY);
+  const incoming = there.migrateIncoming("tcp:127.0.0.1:0");
+  const uri = formatUri(await incoming.listening);
+  await using tap = new Tap({ to: uri, record: false });
+  const events = new Events();
+  const outgoing = pair.send(tap.uri, { ...settings(POSTCOPY, SLOW), onEvent: events.on });
+  outgoing.startPostcopy();
+  await events.next("postcopy-active");
+  assertEquals(outgoing.status, "postcopy-active");
+  // From here on nothing that the destination says comes through.
+  tap.back().stall();
+  outgoing.setParameters(settings().parameters);
+  await incoming.completed;
+  tap.cut();
+  await events.next("postcopy-paused");
+  const unconfirmed = "All of the machine was sent, and the destination did not confirm it";
+  assertStringIncludes(outgoing.info()["error-desc"]!, unconfirmed);
+  assertStringIncludes(outgoing.info()["error-desc"]!, "If it is completed");
+  assert(pair.destination.running && !pair.source.running);
+
+  await assertRejects(
+    () => there.recover("tcp:127.0.0.1:0"),
+    StateError,
+    "the machine is whole here",
+  );
+  // Whoever tries all the same is told again.
+  outgoing.resume(parseUri(uri));
+  await events.next("postcopy-paused");
+  assertStringIncludes(outgoing.info()["error-desc"]!, unconfirmed);
+  assertStringIncludes(outgoing.info()["error-desc"]!, "connection refused");
+  assertEquals(contentOf(pair.destination, "ram"), contentOf(pair.source, "ram"));
+});
+
 // ── what no destination should say ──────────────────────────────────────────────────────────────
 
 /** A machine that is on its way to a destination that has its package. */
@@ -266,6 +305,17 @@ Deno.test("Once it runs there, nothing that is said brings it back, or loses it"
   await deaf.say({ type: "RESUME_ACK", value: 2 });
   await events.next("postcopy-paused");
   assertStringIncludes(outgoing.info()["error-desc"]!, "does not go on");
+
+  // It has all, but says that it has failed: that is no missing confirmation.
+  outgoing.resume(parseUri(destination.uri));
+  const failed = await destination.accept();
+  await failed.sees(question);
+  await failed.say({ type: "RECV_BITMAP", block: "ram" });
+  await failed.sayBytes(bitmap(56));
+  await failed.sees("0800090000");
+  await failed.say({ type: "RESUME_ACK", value: 1 }, { type: "SHUT", status: 1 });
+  await events.next("postcopy-paused");
+  assertStringIncludes(outgoing.info()["error-desc"]!, "The destination failed (status 1)");
 
   // And then it does: all pages are sent, because it has none.
   outgoing.resume(parseUri(destination.uri));

@@ -52,4 +52,7 @@ Deno.test("With TLS each connection has one more", async () => {
   prepareIncoming(spares, settings({}, tls));
   await spares.ready();
   assertEquals(await takeAll(spares, TLS_SESSION), 1);
+  prepareIncoming(spares, settings({ "postcopy-ram": true, "postcopy-preempt": true }, tls));
+  await spares.ready();
+  assertEquals(await takeAll(spares, TLS_SESSION), 2);
 });

@@ -6,8 +6,8 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { Worker } from "node:worker_threads";
-import type { IncomingOptions } from "../../src/control/incoming.ts";
-import type { OutgoingOptions } from "../../src/control/outgoing.ts";
+import type { IncomingOptions } from "../../src/control/incoming_options.ts";
+import type { OutgoingOptions } from "../../src/control/outgoing_options.ts";
 import type { ParameterChanges } from "../../src/control/parameters.ts";
 import {
   ConnectionLostError,

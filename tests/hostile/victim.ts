@@ -5,7 +5,8 @@
  * @module
  */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { IncomingMigration, type IncomingOptions } from "../../src/control/incoming.ts";
+import { IncomingMigration } from "../../src/control/incoming.ts";
+import type { IncomingOptions } from "../../src/control/incoming_options.ts";
 import type { IncomingTarget } from "../../src/control/incoming_target.ts";
 import { MachineTarget } from "../../src/control/machine_target.ts";
 import { MigrationError } from "../../src/errors.ts";
@@ -145,7 +146,7 @@ export async function attackTarget(
     if (error !== undefined) {
       assert(error instanceof MigrationError, `Not one of ours: ${error}`);
       checkMessage(error);
-      assertEquals(incoming.info(), { status: "failed", "error-desc": error.message });
+      assertEquals(incoming.info(), { status: "failed", "error-desc": error.explanation });
     } else {
       assertEquals(incoming.info().status, "completed");
     }

@@ -3,9 +3,8 @@
  *
  * @module
  */
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { ImageSource } from "../../src/control/image_source.ts";
-import type { MigrationEvent, MigrationInfo } from "../../src/control/migration_info.ts";
 import { OutgoingMigration } from "../../src/control/outgoing.ts";
 import { loadImage } from "../../src/image/load_image.ts";
 import type { MachineImage } from "../../src/image/machine_image.ts";
@@ -13,52 +12,15 @@ import { openImage } from "../../src/image/open_image.ts";
 import { saveImage } from "../../src/image/save_image.ts";
 import { parseUri } from "../../src/transport/uri.ts";
 import { settings } from "../control/fixtures/pair.ts";
-import { EventLog } from "../support/event_log.ts";
-import { type QemuLab, qemuTest } from "../support/qemu_lab.ts";
+import { qemuTest } from "../support/qemu_lab.ts";
 import type { QemuVersion } from "../support/qemu_program.ts";
-import { saveStream } from "../support/save_stream.ts";
 import { checkSweep } from "../support/sweep_check.ts";
 import { SweepGuest } from "../support/sweep_guest.ts";
 import { Tap } from "../support/tap.ts";
+import { savedByQemu, Statuses } from "./ferry_source.ts";
 import "../support/load_libc.ts";
 
 const guest = new SweepGuest({ size: 12 * 1024 ** 2, fill: 1024, paceMs: 5 });
-
-/** A file with the machine of a guest that has run, written by a QEMU. */
-async function savedByQemu(
-  lab: QemuLab,
-  version: QemuVersion,
-  kind: { readonly machine?: string } = {},
-): Promise<string> {
-  const source = await lab.qemu(version, { name: "saved", guest, ...kind });
-  await source.serial.waitForHeartbeats();
-  const path = lab.path("image");
-  await Deno.writeFile(path, await saveStream(source, lab.dir));
-  return path;
-}
-
-/** A migration's statuses. */
-class Statuses extends EventLog<string> {
-  readonly on = (event: MigrationEvent): void => {
-    if (event.event === "MIGRATION") this.push(event.data.status);
-  };
-
-  /** Waits for a status to be entered once more. */
-  async next(status: string): Promise<void> {
-    this.#seen = await this.wait((entry) => entry === status, { what: status, from: this.#seen }) +
-      1;
-  }
-  #seen = 0;
-
-  /** Waits for a migration that is not to be paused. */
-  async completed(outgoing: OutgoingMigration): Promise<MigrationInfo> {
-    const end = ["completed", "failed", "postcopy-paused"];
-    await this.wait((entry) => end.includes(entry), { what: "the end", from: this.#seen });
-    const info = outgoing.info();
-    assertEquals(info.status, "completed", info["error-desc"]);
-    return await outgoing.completed;
-  }
-}
 
 /** An image is loaded, or served from the file, as a QEMU or as Ferry wrote it. */
 const ORIGINS: Readonly<Record<string, (path: string) => Promise<MachineImage>>> = {
@@ -92,7 +54,7 @@ for (const { version, kind, capabilities, preempt, words } of CASES) {
     qemuTest(`/migration/postcopy/${preempt}plain: Ferry → ${words}; the image is ${origin}`, {
       needs: [version],
     }, async (lab) => {
-      const image = await open(await savedByQemu(lab, version, kind));
+      const image = await open(await savedByQemu(lab, version, guest, kind));
       const destination = await lab.qemu(version, {
         ...{ name: "destination", guest, incoming: "defer", ...kind },
       });
@@ -124,7 +86,7 @@ for (const { version, kind, capabilities, preempt, words } of CASES) {
   qemuTest(`/migration/postcopy/${preempt}recovery/plain: Ferry → ${words}`, {
     needs: [version],
   }, async (lab) => {
-    const image = await openImage(await savedByQemu(lab, version, kind));
+    const image = await openImage(await savedByQemu(lab, version, guest, kind));
     const destination = await lab.qemu(version, {
       ...{ name: "destination", guest, incoming: "defer", ...kind },
     });
@@ -177,11 +139,46 @@ for (const { version, kind, capabilities, preempt, words } of CASES) {
   });
 }
 
+qemuTest("A QEMU that is done and cannot say so: the source knows what to do", {
+  needs: ["10.0"],
+}, async (lab) => {
+  const image = await openImage(await savedByQemu(lab, "10.0", guest));
+  const destination = await lab.qemu("10.0", { name: "destination", guest, incoming: "defer" });
+  await destination.setCapabilities({ "postcopy-ram": true });
+  await destination.migrateIncoming(lab.unix("first"));
+  const tap = lab.use(new Tap({ to: lab.unix("first"), record: false }));
+  const statuses = new Statuses();
+  const outgoing = new OutgoingMigration(new ImageSource(image), {
+    uri: parseUri(tap.uri),
+    onEvent: statuses.on,
+    ...settings({ "postcopy-ram": true }, { "max-postcopy-bandwidth": 1024 ** 2 }),
+  });
+  outgoing.startPostcopy();
+  await statuses.next("postcopy-active");
+  tap.back().stall();
+  outgoing.setParameters(settings().parameters);
+  await destination.waitForStatus("completed");
+  tap.cut();
+  await statuses.next("postcopy-paused");
+  assertStringIncludes(outgoing.info()["error-desc"]!, "If it is completed");
+  await assertRejects(
+    () => destination.execute("migrate-recover", { uri: lab.unix("second") }, "exec-oob"),
+    Error,
+    "when postcopy is paused",
+  );
+  outgoing.resume(parseUri(lab.unix("second")));
+  await statuses.next("postcopy-paused");
+  assertStringIncludes(outgoing.info()["error-desc"]!, "the machine is whole there");
+  await destination.serial.waitForHeartbeats();
+  await destination.stop();
+  checkSweep(guest, await destination.readMemory(guest.start, guest.size));
+});
+
 for (const version of ["10.0", "7.2"] as const) {
   qemuTest(`/migration/precopy/file: Ferry → QEMU ${version}, which ignores the image's index`, {
     needs: [version],
   }, async (lab) => {
-    const image = await loadImage(await savedByQemu(lab, version));
+    const image = await loadImage(await savedByQemu(lab, version, guest));
     const path = lab.path("ferry");
     await saveImage(image, path);
     const incoming = version === "10.0" ? `file:${path}` : `exec:cat ${path}`;

@@ -4,26 +4,17 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import { changeCapabilities, defaultCapabilities } from "../../src/control/capabilities.ts";
 import { ImageTarget } from "../../src/control/image_target.ts";
-import { IncomingMigration, type IncomingOptions } from "../../src/control/incoming.ts";
-import type { PostcopyGuest } from "../../src/control/incoming_target.ts";
-import type { MigrationEvent } from "../../src/control/migration_info.ts";
-import { defaultParameters } from "../../src/control/parameters.ts";
-import { Presence } from "../../src/machine/presence.ts";
 import { probeHost } from "../../src/os/probe.ts";
 import type { FaultKind } from "../../src/postcopy/missing_ram.ts";
-import { WorkerHandle } from "../../src/threads/worker_handle.ts";
 import { formatUri, parseUri } from "../../src/transport/uri.ts";
 import type { Qemu } from "../support/qemu.ts";
-import { describeDifference } from "../support/guest_memory.ts";
 import { type QemuLab, qemuTest } from "../support/qemu_lab.ts";
 import type { QemuVersion } from "../support/qemu_program.ts";
-import { checkSweep } from "../support/sweep_check.ts";
 import { SweepGuest } from "../support/sweep_guest.ts";
-import { EventLog } from "../support/event_log.ts";
 import { Tap } from "../support/tap.ts";
-import type { TouchStart } from "./touch_pages.ts";
+import { assertSameAsSource, Destination } from "./ferry_destination.ts";
+import { TouchingTarget } from "./touching_target.ts";
 import "../support/load_libc.ts";
 
 const ANY_PORT = parseUri("tcp:127.0.0.1:0");
@@ -34,90 +25,6 @@ const MIB = 1024 ** 2;
 const guest = new SweepGuest({ size: 24 * MIB, fill: 1024, paceMs: 1 });
 /** Slow enough for a switch in the middle of the first round. */
 const PRECOPY_BANDWIDTH = 4 * MIB;
-
-/** Keeps the machine, and reads its pages as a guest would that runs before they have come. */
-class TouchingTarget extends ImageTarget implements AsyncDisposable {
-  readonly presence = Presence.create(1);
-  readonly #progress = new Int32Array(new SharedArrayBuffer(8));
-  #asks = false;
-  #toucher: WorkerHandle<TouchStart> | undefined;
-
-  constructor() {
-    super(() => Promise.resolve());
-  }
-
-  /** Resolves when every page was read. */
-  get touched(): Promise<void> {
-    return this.#toucher!.ended;
-  }
-
-  async touchedSome(pages: number): Promise<void> {
-    for (let seen; (seen = Atomics.load(this.#progress, 0)) < pages;) {
-      await Atomics.waitAsync(this.#progress, 0, seen).value;
-    }
-  }
-
-  postcopyGuest(): PostcopyGuest {
-    return {
-      presence: this.presence,
-      askForPages: (on) => Promise.resolve(void (this.#asks ||= on)),
-      run: async (takeOver) => {
-        takeOver();
-        this.#toucher = await WorkerHandle.start<TouchStart>({
-          name: "toucher",
-          url: new URL("./touch_pages.ts", import.meta.url),
-          start: {
-            ram: this.image.ram.layout,
-            block: "pc.ram",
-            presence: this.presence.memory,
-            asks: this.#asks,
-            progress: this.#progress,
-          },
-          interrupt: () => Atomics.store(this.#progress, 1, 1),
-        });
-        return true;
-      },
-    };
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#toucher?.stop();
-  }
-}
-
-/** Everything a test looks at on Ferry's side. */
-class Destination<Target extends ImageTarget> {
-  readonly events = new EventLog<string>();
-  readonly incoming: IncomingMigration;
-
-  constructor(
-    readonly target: Target,
-    capabilities: Readonly<Record<string, boolean>>,
-    options: Partial<IncomingOptions> = {},
-  ) {
-    this.incoming = new IncomingMigration(this.target, {
-      uri: ANY_PORT,
-      capabilities: changeCapabilities(defaultCapabilities(), capabilities),
-      parameters: defaultParameters(),
-      ...options,
-      onEvent: (event: MigrationEvent) => {
-        this.events.push(event.event === "MIGRATION" ? event.data.status : event.event);
-      },
-    });
-  }
-
-  get report(): string {
-    const { status, "error-desc": error } = this.incoming.info();
-    return `Ferry is ${status}: ${this.events.entries.join(" ")} ${error ?? ""}`;
-  }
-
-  [Symbol.dispose](): void {}
-
-  async reached(status: string, times: number): Promise<void> {
-    const count = () => this.events.entries.filter((each) => each === status).length;
-    await this.events.wait(() => count() >= times, { what: `${status} ${times} times` });
-  }
-}
 
 async function startSource(
   lab: QemuLab,
@@ -131,25 +38,6 @@ async function startSource(
   await source.setParameters({ "max-bandwidth": PRECOPY_BANDWIDTH });
   await source.serial.waitForHeartbeats(1);
   return source;
-}
-
-/** Checks every page of the image against the source's, which has stopped. */
-async function assertSameAsSource(
-  source: Qemu,
-  { target }: Destination<ImageTarget>,
-): Promise<void> {
-  await source.waitForRunState("postmigrate");
-  const ram = target.image.ram.block("pc.ram")!;
-  for (const [start, size] of [[0, 0xa0000], [0x100000, ram.length - 0x100000]] as const) {
-    const there = await source.readMemory(start, size);
-    const here = Uint8Array.from(ram.view(start, size));
-    assertEquals(describeDifference(there, here, start), undefined);
-  }
-  checkSweep(guest, Uint8Array.from(ram.view(guest.start, guest.size)));
-  for (const block of target.image.ram.blocks) {
-    assertEquals(block.received.count(), block.pageCount);
-  }
-  assert(target.image.sections.length > 5);
 }
 
 for (const version of ["10.0", "7.2"] as const) {
@@ -172,7 +60,7 @@ for (const version of ["10.0", "7.2"] as const) {
         assertEquals(destination.events.entries, [
           ...["setup", "active", "postcopy-device", "postcopy-active", "completed"],
         ]);
-        await assertSameAsSource(source, destination);
+        await assertSameAsSource(source, destination, guest);
       },
     );
 
@@ -218,7 +106,7 @@ for (const version of ["10.0", "7.2"] as const) {
         await source.waitForStatus("completed");
         const info = await incoming.completed;
         await target.touched;
-        await assertSameAsSource(source, destination);
+        await assertSameAsSource(source, destination, guest);
         assert((info["postcopy-blocktime"] ?? 0) > 0);
         assert((info["postcopy-latency-p50"] ?? 0) > 0);
         const { ram } = await source.queryMigrate();

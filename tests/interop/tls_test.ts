@@ -17,57 +17,15 @@ import {
 import { StreamFormatError, type TransportError } from "../../src/errors.ts";
 import type { MachineImage } from "../../src/image/machine_image.ts";
 import { formatUri, parseUri } from "../../src/transport/uri.ts";
-import { Authority, missingOpenssl } from "../support/certificates.ts";
 import { assertSameMemory } from "../support/guest_memory.ts";
-import { type QemuLab, qemuTest } from "../support/qemu_lab.ts";
+import type { QemuLab } from "../support/qemu_lab.ts";
 import type { Qemu } from "../support/qemu.ts";
-import type { QemuVersion } from "../support/qemu_program.ts";
 import { checkSweep } from "../support/sweep_check.ts";
 import { SweepGuest } from "../support/sweep_guest.ts";
+import { type Credentials, HOST, tlsObject, tlsQemuTest, useTls } from "../support/tls_qemu.ts";
 import "../support/load_libc.ts";
 
 const guest = new SweepGuest({ fill: 1024, paceMs: 5 });
-const HOST = "qemu.test";
-
-interface Credentials {
-  readonly authority: Authority;
-  /** With a server's certificate for {@linkcode HOST} and 127.0.0.1, and a client's. */
-  readonly folder: string;
-}
-
-async function credentials(lab: QemuLab): Promise<Credentials> {
-  const authority = lab.use(await Authority.create());
-  const server = await authority.issue("server", { names: [`DNS:${HOST}`, "IP:127.0.0.1"] });
-  const client = await authority.issue("client");
-  return { authority, folder: await authority.folder({ server, client }) };
-}
-
-/** Registers a test with QEMUs and certificates. */
-function tlsQemuTest(
-  name: string,
-  needs: readonly QemuVersion[],
-  fn: (lab: QemuLab, credentials: Credentials) => Promise<void>,
-): void {
-  const missing = missingOpenssl();
-  const required = Deno.env.get("FERRY_REQUIRE_OPENSSL") === "1";
-  qemuTest(missing ? `${name} (skipped: ${missing})` : name, {
-    needs,
-    ignore: missing !== undefined && !required,
-  }, async (lab) => await fn(lab, await credentials(lab)));
-}
-
-/** QEMU's credentials object, and what its parameters say of it. */
-function tlsObject(folder: string, endpoint: "client" | "server", verifyPeer = true): string[] {
-  const verify = verifyPeer ? "on" : "off";
-  return [
-    "-object",
-    `tls-creds-x509,id=tls0,dir=${folder},endpoint=${endpoint},verify-peer=${verify}`,
-  ];
-}
-
-async function useTls(qemu: Qemu, parameters: Record<string, string> = {}): Promise<void> {
-  await qemu.setParameters({ "tls-creds": "tls0", ...parameters });
-}
 
 /** Settings of Ferry's side. */
 function settings(parameters: ParameterChanges, multifd = 0) {

@@ -1,0 +1,150 @@
+/**
+ * What the elements of an incoming migration's main channel are for: which machine comes, where its RAM and
+ * devices go, what its commands do (wire-format §1 to §3; QEMU `migration/savevm.c`,
+ * `loadvm_process_command`).
+ *
+ * @module
+ */
+import { StreamFormatError } from "../errors.ts";
+import type { GuestRam } from "../machine/guest_ram.ts";
+import { targetPageSize } from "../machine/page.ts";
+import { RAM_SECTION } from "../ram/flags.ts";
+import { RamLoader } from "../ram/load.ts";
+import type { LoadContext, LoadTarget, SectionLoader } from "../savevm/load.ts";
+import type { ByteReader } from "../wire/byte_reader.ts";
+import { Command, describeCommand, type ReceivedCommand } from "../wire/command.ts";
+import type { Configuration } from "../wire/configuration.ts";
+import type { FullSectionHeader } from "../wire/section.ts";
+import { requireSameCapabilities } from "./agreement.ts";
+import type { Capabilities } from "./capabilities.ts";
+import type { IncomingLink } from "./incoming_link.ts";
+import type { IncomingMultifd } from "./incoming_multifd.ts";
+import type { IncomingPostcopy } from "./incoming_postcopy.ts";
+import type { IncomingTarget } from "./incoming_target.ts";
+import type { MigrationStatus } from "./migration_status.ts";
+
+/** The migration around them. */
+export interface IncomingElementsOptions {
+  readonly target: IncomingTarget;
+  readonly capabilities: Capabilities;
+  readonly link: IncomingLink;
+  /** The migration's postcopy, if there may be one. */
+  readonly postcopy: () => IncomingPostcopy | undefined;
+  readonly status: () => MigrationStatus;
+  /** The last page of precopy has come over the main channel. */
+  readonly onRamEnd: () => void;
+}
+
+/** Takes the elements of one migration. */
+export class IncomingElements implements LoadTarget {
+  #configuration: Configuration | undefined;
+  #loader: RamLoader | undefined;
+  #ram: { readonly ram: GuestRam; readonly sectionId: number } | undefined;
+
+  /** @param options The rest of the migration. */
+  constructor(private readonly options: IncomingElementsOptions) {}
+
+  /** The target page, in bytes; known with the stream's first element. */
+  get pageSize(): number {
+    return targetPageSize(this.#configuration!.targetPageBits);
+  }
+
+  /** The RAM and the id of its section, once the stream has named them. */
+  get ram(): { readonly ram: GuestRam; readonly sectionId: number } | undefined {
+    return this.#ram;
+  }
+
+  /** Whether all of RAM has come. A background snapshot's has no END: it ends when each page is there. */
+  get hasAllRam(): boolean {
+    return this.#loader?.complete ||
+      (this.#ram?.ram.blocks.every((block) => block.received.count() === block.pageCount) ?? false);
+  }
+
+  configuration(configuration: Configuration): void {
+    requireSameCapabilities(configuration, this.options.capabilities);
+    this.options.target.configuration(configuration);
+    this.#configuration = configuration;
+  }
+
+  section(header: FullSectionHeader): SectionLoader {
+    if (header.idstr === RAM_SECTION.idstr) return this.#ramLoader(header);
+    return this.options.target.section(header);
+  }
+
+  async command(
+    received: ReceivedCommand,
+    reader: ByteReader,
+    context: LoadContext,
+  ): Promise<"continue" | "leave"> {
+    const { target, capabilities, link: { returnPath } } = this.options;
+    const { command, payload } = received;
+    switch (command) {
+      case Command.OPEN_RETURN_PATH:
+        returnPath.open();
+        // No device here has anything to say about the time of the switchover.
+        if (capabilities["switchover-ack"]) await returnPath.say({ type: "SWITCHOVER_ACK" });
+        return "continue";
+      case Command.PING:
+        if (!returnPath.isOpen) throw new StreamFormatError("PING without a return path");
+        await returnPath.say({ type: "PONG", value: await payload.be32("PING") });
+        return "continue";
+      case Command.SWITCHOVER_START:
+        target.switchoverStart();
+        return "continue";
+      case Command.POSTCOPY_ADVISE:
+      case Command.POSTCOPY_RAM_DISCARD:
+      case Command.PACKAGED:
+      case Command.POSTCOPY_LISTEN:
+      case Command.POSTCOPY_RUN:
+      case Command.POSTCOPY_RESUME:
+      case Command.RECV_BITMAP: {
+        const postcopy = this.options.postcopy();
+        if (postcopy) return await postcopy.command(received, reader, context);
+        throw new StreamFormatError("The source wants postcopy, which this side does not expect", {
+          advice: "Turn the capability postcopy-ram on here too.",
+        });
+      }
+      default:
+        throw new StreamFormatError(
+          `${describeCommand(command)} is not possible in the state ${this.options.status()}`,
+          { advice: "Both sides must have the same capabilities." },
+        );
+    }
+  }
+
+  #ramLoader(header: FullSectionHeader): RamLoader {
+    const { versionId, sectionId } = header;
+    if (versionId !== RAM_SECTION.versionId) {
+      throw new StreamFormatError(
+        `RAM section version ${versionId}: only ${RAM_SECTION.versionId} is known`,
+      );
+    }
+    if (this.#loader) throw new StreamFormatError("The stream has a second RAM section");
+    const { link, target, onRamEnd } = this.options;
+    return this.#loader = new RamLoader({
+      dialect: {
+        pageSize: this.pageSize,
+        ignoreShared: this.#configuration!.capabilities?.includes("x-ignore-shared") ?? false,
+      },
+      prepare: async (blocks) => {
+        link.begun();
+        const ram = await target.prepareRam(blocks, sectionId);
+        this.#ram = { ram, sectionId };
+        link.stream!.setRam(ram);
+        link.multifd?.start(ram);
+      },
+      loadPages: () => link.stream!.loadPages(),
+      flush: async () => await this.#multifdOfPrecopy?.flush(),
+      endOfPart: async (part) => {
+        await this.#multifdOfPrecopy?.endOfPart(part);
+        // Multifd ends by itself. Afterwards devices are loaded, and may write RAM.
+        if (part === "end" && !link.multifd) onRamEnd();
+      },
+    });
+  }
+
+  /** In postcopy nothing comes on these channels, and nobody waits for them. */
+  get #multifdOfPrecopy(): IncomingMultifd | undefined {
+    return this.options.postcopy()?.listening ? undefined : this.options.link.multifd;
+  }
+}

@@ -1,0 +1,149 @@
+/**
+ * The RAM of an outgoing migration: who says which pages were written, over which channels they go, and
+ * what follows from every look at the dirty log.
+ *
+ * @module
+ */
+import { SettingError } from "../errors.ts";
+import type { DirtyLogChoice } from "../dirty/choose.ts";
+import { HashLog } from "../dirty/hash_log.ts";
+import { RamSaver } from "../ram/save.ts";
+import type { SpareWorkers } from "../threads/spare_workers.ts";
+import type { MigrationUri } from "../transport/uri.ts";
+import type { Capabilities } from "./capabilities.ts";
+import type { MigrationEvent, MigrationInfo } from "./migration_info.ts";
+import { OutgoingChannels } from "./outgoing_channels.ts";
+import type { OutgoingLink } from "./outgoing_link.ts";
+import type { OutgoingMachine } from "./outgoing_machine.ts";
+import type { OutgoingStatistics } from "./outgoing_statistics.ts";
+import type { OutgoingThrottle } from "./outgoing_throttle.ts";
+import { OutgoingXbzrle } from "./outgoing_xbzrle.ts";
+import type { Parameters } from "./parameters.ts";
+import { requireAllPages } from "./postcopy_steps.ts";
+
+/** The migration around it. */
+export interface OutgoingRamOptions {
+  readonly uri: MigrationUri;
+  readonly machine: OutgoingMachine;
+  readonly capabilities: Capabilities;
+  /** The parameters now. */
+  readonly parameters: () => Parameters;
+  readonly statistics: OutgoingStatistics;
+  readonly throttle: OutgoingThrottle;
+  readonly spares: SpareWorkers | undefined;
+  /** Announces an event. */
+  readonly emit: (event: MigrationEvent) => void;
+}
+
+/** One migration's RAM. */
+export class OutgoingRam implements AsyncDisposable {
+  readonly #xbzrle: OutgoingXbzrle | undefined;
+  #multifd: OutgoingChannels | undefined;
+  #saver: RamSaver | undefined;
+  #log: DirtyLogChoice | undefined;
+
+  /** @param options The rest of the migration. */
+  constructor(private readonly options: OutgoingRamOptions) {
+    const { capabilities, parameters, machine } = options;
+    if (capabilities.xbzrle) this.#xbzrle = new OutgoingXbzrle(parameters(), machine.ram.pageSize);
+  }
+
+  /** What sends the `ram` section, once the channels are there. */
+  get saver(): RamSaver {
+    return this.#saver!;
+  }
+
+  /** The channels of multifd, if there are any. */
+  get multifd(): OutgoingChannels | undefined {
+    return this.#multifd;
+  }
+
+  /** How much there is to be sent, in bytes. */
+  get remaining(): number {
+    return this.#saver?.remaining ?? 0;
+  }
+
+  /** What `query-migrate` says of it. */
+  info(): MigrationInfo {
+    return {
+      ...(this.#xbzrle && { "xbzrle-cache": this.#xbzrle.info() }),
+      ...(this.#log && { "dirty-log": this.#log.description }),
+    };
+  }
+
+  /** Takes changed parameters. */
+  setParameters(parameters: Parameters): void {
+    this.#xbzrle?.setParameters(parameters);
+  }
+
+  /**
+   * Opens all channels, starts their threads and the dirty log. All of RAM is to be sent from here on.
+   * @param link The main channel, which is not connected yet.
+   * @throws {SettingError | IncompatibleError} If the pages cannot be sent in the way that is wanted.
+   * @throws {TransportError} If a channel does not come about.
+   */
+  async open(link: OutgoingLink): Promise<void> {
+    const { uri, capabilities, machine, parameters, spares, statistics } = this.options;
+    const { pages, ram, ramSectionId } = machine;
+    if (pages && capabilities.multifd) {
+      throw new SettingError("The channels of multifd cannot send pages that are not in memory", {
+        advice: "Load the image, or turn the capability multifd off.",
+      });
+    }
+    await link.connect();
+    if (capabilities.multifd) {
+      const channels = { uri, machine, parameters: parameters(), transport: link.transport };
+      this.#multifd = await OutgoingChannels.connect(channels);
+    }
+    this.#log = await machine.startDirtyLog();
+    machine.markAllDirty();
+    if (capabilities["postcopy-ram"]) requireAllPages(machine);
+
+    const digests = this.#log?.log instanceof HashLog && { digests: this.#log.log.digests };
+    const sender = this.#multifd?.start({
+      progress: link.progress,
+      spares,
+      ...digests,
+      onFailure: (error) => link.trouble.report(error),
+    });
+    await link.start({
+      encoder: {
+        ...{ detectZero: parameters()["zero-page-detection"] !== "none", pages, ...digests },
+        ...(this.#multifd && { onlyZero: true }),
+        ...(this.#xbzrle && { xbzrle: this.#xbzrle.buffer }),
+      },
+      recovering: false,
+      others: sender ? [sender] : [],
+    });
+    if (link.hasEarlyPreempt) await link.openPreempt();
+    statistics.addMultifd(sender?.counters ?? []);
+    const { stream } = link;
+    this.#saver = this.#multifd?.saver(stream) ?? new RamSaver(ram, stream, stream, ramSectionId);
+  }
+
+  /**
+   * Reads the dirty log: a round is over.
+   * @param lastStage Whether the guest is stopped.
+   */
+  async sync(lastStage: boolean): Promise<void> {
+    this.synced(await this.#log?.log.sync() ?? 0);
+    const { syncs, pages } = this.options.statistics;
+    this.#xbzrle?.synced(syncs, pages, lastStage);
+  }
+
+  /** The dirty log is known. @param dirtied How many pages were written since the last time. */
+  synced(dirtied: number): void {
+    const { machine, statistics, throttle, parameters, emit } = this.options;
+    statistics.synced(dirtied);
+    throttle.synced(dirtied * machine.ram.pageSize, statistics.transferred, parameters());
+    emit({ event: "MIGRATION_PASS", data: { pass: statistics.syncs } });
+  }
+
+  /** Ends the dirty log and the channels of multifd. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.allSettled([
+      this.#multifd?.[Symbol.asyncDispose](),
+      this.options.machine.stopDirtyLog(),
+    ]);
+  }
+}

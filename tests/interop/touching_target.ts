@@ -1,0 +1,62 @@
+/**
+ * An image whose pages are read before they have come.
+ *
+ * @module
+ */
+import { ImageTarget } from "../../src/control/image_target.ts";
+import type { PostcopyGuest } from "../../src/control/incoming_target.ts";
+import { Presence } from "../../src/machine/presence.ts";
+import { WorkerHandle } from "../../src/threads/worker_handle.ts";
+import type { TouchStart } from "./touch_pages.ts";
+
+/** Keeps the machine, and reads its pages as a guest would that runs before they have come. */
+export class TouchingTarget extends ImageTarget implements AsyncDisposable {
+  /** Where the reader waits. */
+  readonly presence = Presence.create(1);
+  readonly #progress = new Int32Array(new SharedArrayBuffer(8));
+  #asks = false;
+  #toucher: WorkerHandle<TouchStart> | undefined;
+
+  constructor() {
+    super(() => Promise.resolve());
+  }
+
+  /** Resolves when every page was read. */
+  get touched(): Promise<void> {
+    return this.#toucher!.ended;
+  }
+
+  /** Waits until so many were read. */
+  async touchedSome(pages: number): Promise<void> {
+    for (let seen; (seen = Atomics.load(this.#progress, 0)) < pages;) {
+      await Atomics.waitAsync(this.#progress, 0, seen).value;
+    }
+  }
+
+  postcopyGuest(): PostcopyGuest {
+    return {
+      presence: this.presence,
+      askForPages: (on) => Promise.resolve(void (this.#asks ||= on)),
+      run: async (takeOver) => {
+        takeOver();
+        this.#toucher = await WorkerHandle.start<TouchStart>({
+          name: "toucher",
+          url: new URL("./touch_pages.ts", import.meta.url),
+          start: {
+            ram: this.image.ram.layout,
+            block: "pc.ram",
+            presence: this.presence.memory,
+            asks: this.#asks,
+            progress: this.#progress,
+          },
+          interrupt: () => Atomics.store(this.#progress, 1, 1),
+        });
+        return true;
+      },
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#toucher?.stop();
+  }
+}
