@@ -15,7 +15,7 @@ import type { ByteReader } from "../wire/byte_reader.ts";
 import { Command, describeCommand, type ReceivedCommand } from "../wire/command.ts";
 import type { Configuration } from "../wire/configuration.ts";
 import type { FullSectionHeader } from "../wire/section.ts";
-import { requireSameCapabilities } from "./agreement.ts";
+import { leavesRamOut, requireSameCapabilities } from "./agreement.ts";
 import type { Capabilities } from "./capabilities.ts";
 import type { IncomingLink } from "./incoming_link.ts";
 import type { IncomingMultifd } from "./incoming_multifd.ts";
@@ -124,7 +124,7 @@ export class IncomingElements implements LoadTarget {
     return this.#loader = new RamLoader({
       dialect: {
         pageSize: this.pageSize,
-        ignoreShared: this.#configuration!.capabilities?.includes("x-ignore-shared") ?? false,
+        ignoreShared: leavesRamOut(this.#configuration!),
       },
       prepare: async (blocks) => {
         link.begun();

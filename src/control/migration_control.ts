@@ -10,6 +10,7 @@ import type { SpareWorkers } from "../threads/spare_workers.ts";
 import type { SocketOptions } from "../transport/options.ts";
 import { type MigrationUri, parseUri } from "../transport/uri.ts";
 import { formatSocketAddress, type SocketAddress } from "../transport/uri_channels.ts";
+import { requireSendable } from "./agreement.ts";
 import { type Capabilities, changeCapabilities, defaultCapabilities } from "./capabilities.ts";
 import { IncomingMigration } from "./incoming.ts";
 import type { IncomingTarget } from "./incoming_target.ts";
@@ -194,6 +195,7 @@ export class MigrationControl {
     const machine = await this.#follow(Promise.try(source));
     const [blocker] = machine.blockers;
     if (blocker !== undefined) throw new StateError(`The machine cannot be moved: ${blocker}`);
+    requireSendable(machine, settings.capabilities);
     const outgoing = new OutgoingMigration(machine, {
       uri,
       ...settings,
