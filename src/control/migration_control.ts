@@ -61,6 +61,8 @@ export class MigrationControl {
   #parameters: Parameters = defaultParameters();
   #outgoing: OutgoingMigration | undefined;
   #incoming: IncomingMigration | undefined;
+  /** In what its capabilities differ from the control's. */
+  #incomingChanges: CapabilityChanges = {};
   /** Where the arriving migration listened last. */
   #listeningAt: MigrationUri | undefined;
   /** What is not over yet: migrations, and the question for what is to be migrated. */
@@ -114,13 +116,18 @@ export class MigrationControl {
   }
 
   /**
-   * Changes capabilities.
-   * @throws {StateError} While a migration runs.
+   * Changes capabilities, also those of a migration that only listens.
+   * @throws {StateError} While another migration runs, or if such a change comes too late.
    * @throws {SettingError} If the result is not allowed; then none is changed.
    */
   setCapabilities(changes: CapabilityChanges): void {
-    this.#refuseWhileRunning();
-    this.#capabilities = changeCapabilities(this.#capabilities, changes);
+    const next = changeCapabilities(this.#capabilities, changes);
+    if (this.#incoming && isRunning(this.#incoming.status) && !this.#isLeaving) {
+      this.#incoming.setCapabilities(changeCapabilities(next, this.#incomingChanges));
+    } else {
+      this.#refuseWhileRunning();
+    }
+    this.#capabilities = next;
   }
 
   /**
@@ -231,6 +238,7 @@ export class MigrationControl {
       onEvent: (event) => this.#emit(event),
     });
     incoming.listening.then((uri) => this.#listeningAt = uri).catch(() => {});
+    this.#incomingChanges = options.capabilities ?? {};
     const ended = () => place.ended?.();
     incoming.completed.then(ended, ended);
     this.#follow(incoming.completed);
@@ -344,6 +352,10 @@ export class MigrationControl {
   async cleanedUp(): Promise<void> {
     if ([this.#outgoing, this.#incoming].some((each) => each && isRunning(each.status))) return;
     await Promise.allSettled(this.#underWay);
+  }
+
+  get #isLeaving(): boolean {
+    return this.#outgoing !== undefined && isRunning(this.#outgoing.status);
   }
 
   #refuseWhileRunning(): void {
