@@ -15,6 +15,7 @@ import { isJsonObject, type JsonObject, type JsonValue, writeJson } from "../qmp
 import { errorAnswer, QmpError } from "../qmp/qmp_error.ts";
 import { INTERRUPTED } from "./interrupt.ts";
 import { ShellCompletion } from "./shell_completion.ts";
+import { HISTORY_MAX, ShellHistory } from "./shell_history.ts";
 import { parseShellLine, type ShellCommand } from "./shell_line.ts";
 
 /**
@@ -75,13 +76,15 @@ async function runLines(uri: string): Promise<number> {
 async function converse(uri: string): Promise<number> {
   let show = print;
   await using client = await QmpClient.connect(uri, (event) => show(writeJson(event)));
-  const completion = new ShellCompletion(await commandNames(client));
+  const completion = await completionFor(client);
+  const history = new ShellHistory();
   const terminal = readline.createInterface({
     input: process.stdin,
     output: process.stdout,
     completer: (line: string) => completion.complete(line),
     prompt: "(qmp) ",
-    historySize: 1000,
+    history: [...history.lines],
+    historySize: HISTORY_MAX,
     removeHistoryDuplicates: true,
   });
   show = (text) => {
@@ -93,6 +96,7 @@ async function converse(uri: string): Promise<number> {
   const { promise: ended, resolve: end } = Promise.withResolvers<number>();
   let quitting = false;
   terminal.on("line", async (line) => {
+    history.add(line);
     const command = tryToParse(line, show);
     if (!command) return terminal.prompt();
     quitting ||= command.name === "quit";
@@ -140,11 +144,14 @@ async function run(
   }
 }
 
-async function commandNames(client: QmpClient): Promise<string[]> {
-  const answer: JsonValue = await client.execute("query-commands").catch(() => []);
-  if (!Array.isArray(answer)) return [];
-  return answer.flatMap((each: JsonValue) => isJsonObject(each) ? [String(each["name"])] : [])
-    .sort();
+/** By what the server says; an old one may not say all. */
+async function completionFor(client: QmpClient): Promise<ShellCompletion> {
+  const [commands, schema] = await Promise.all(
+    ["query-commands", "query-qmp-schema"].map((name) =>
+      client.execute(name).catch((): JsonValue => [])
+    ),
+  );
+  return new ShellCompletion(commands!, schema);
 }
 
 function describe({ version }: JsonObject): string {

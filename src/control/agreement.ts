@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { IncompatibleError } from "../errors.ts";
+import { IncompatibleError, SettingError } from "../errors.ts";
 import { formatUuid, sameUuid } from "../machine/uuid.ts";
 import type { Configuration } from "../wire/configuration.ts";
 import { type Capabilities, type CapabilityName, isCapabilityName } from "./capabilities.ts";
@@ -21,6 +21,35 @@ export function sentConfiguration(
 ): Configuration {
   const { configuration, uuid } = machine;
   return capabilities["validate-uuid"] && uuid ? { ...configuration, uuid } : configuration;
+}
+
+/** Whether a stream leaves out the RAM that both sides have as a file (`x-ignore-shared`). */
+export function leavesRamOut({ capabilities }: Configuration): boolean {
+  return capabilities?.includes("x-ignore-shared") ?? false;
+}
+
+/**
+ * Refuses what `x-ignore-shared` is not for: the RAM of a machine here is no file that another process
+ * has. From an image such RAM is missing or not, whatever its sender is told.
+ * @throws {SettingError} If the machine cannot be sent with these capabilities.
+ */
+export function requireSendable(
+  { configuration }: Pick<OutgoingMachine, "configuration">,
+  capabilities: Capabilities,
+): void {
+  const leftOut = leavesRamOut(configuration);
+  if (capabilities["x-ignore-shared"] && !leftOut) {
+    throw new SettingError(
+      "Capability 'x-ignore-shared' is not possible: no RAM of this machine is a file that the " +
+        "destination has, too",
+      { advice: "Turn it off; it is for images of a QEMU that had it on." },
+    );
+  }
+  if (capabilities["postcopy-ram"] && leftOut) {
+    throw new SettingError(
+      "Postcopy is not compatible with ignore-shared, which the image was made with",
+    );
+  }
 }
 
 /**

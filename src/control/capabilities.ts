@@ -42,8 +42,6 @@ const ON_BY_DEFAULT: ReadonlySet<CapabilityName> = new Set(["return-path"]);
 /** What has no effect here, and why. */
 const REFUSED: Partial<Record<CapabilityName, string>> = {
   "rdma-pin-all": "there is no RDMA transport in a Deno runtime",
-  "x-ignore-shared":
-    "the RAM here is shared by threads, and not a file that another process could open",
   "x-colo": "it needs disk replication, which these machines do not have",
   "zero-copy-send": "on Linux it needs MSG_ZEROCOPY, which a Deno socket does not offer",
 };
@@ -52,6 +50,7 @@ const REFUSED: Partial<Record<CapabilityName, string>> = {
 const CONFLICTS: readonly (readonly [CapabilityName, CapabilityName, string])[] = [
   ["dirty-limit", "auto-converge", "dirty-limit conflicts with auto-converge: use one of them"],
   ["multifd", "xbzrle", "Multifd is not compatible with xbzrle"],
+  ["x-ignore-shared", "postcopy-ram", "Postcopy is not compatible with ignore-shared"],
   ["mapped-ram", "xbzrle", "Mapped-ram migration is incompatible with xbzrle"],
   ["mapped-ram", "postcopy-ram", "Mapped-ram migration is incompatible with postcopy"],
 ];

@@ -17,6 +17,7 @@ import type { IncomingStream } from "../ram/incoming_stream.ts";
 import { loadStream } from "../savevm/load.ts";
 import type { MigrationUri } from "../transport/uri.ts";
 import { readVmDescription } from "../wire/vm_description.ts";
+import type { Capabilities } from "./capabilities.ts";
 import { AnnouncedStatus } from "./announced_status.ts";
 import { channelInfos } from "./channel_info.ts";
 import { inTime } from "./in_time.ts";
@@ -35,12 +36,20 @@ const LAST_BYTES_TIMEOUT_MS = 2000;
 /** How long what follows the stream's end may take, in milliseconds; the machine is complete without it. */
 const DESCRIPTION_TIMEOUT_MS = 30_000;
 
+/** Who listens for other channels has to begin anew. */
+const FIXED_BY_LISTENING = [
+  ["multifd", "Multifd"],
+  ["postcopy-preempt", "Postcopy preempt"],
+] as const;
+
 /** One migration from somewhere else to here. */
 export class IncomingMigration {
   /** Resolves with the address, once sources can connect; rejects if they cannot. */
   readonly listening: Promise<MigrationUri>;
   /** Resolves with the final figures; rejects with what ended the migration. */
   readonly completed: Promise<MigrationInfo>;
+  /** What it was told; some of it may change until a source has come. */
+  readonly #settings: { -readonly [Name in keyof IncomingOptions]: IncomingOptions[Name] };
   readonly #trouble = new Trouble();
   readonly #listening = Promise.withResolvers<MigrationUri>();
   readonly #status: AnnouncedStatus<IncomingEvent>;
@@ -59,8 +68,9 @@ export class IncomingMigration {
    */
   constructor(
     private readonly target: IncomingTarget,
-    private readonly options: IncomingOptions,
+    options: IncomingOptions,
   ) {
+    const settings = this.#settings = { ...options };
     this.listening = this.#listening.promise;
     this.listening.catch(() => {});
     const trouble = this.#trouble;
@@ -70,7 +80,7 @@ export class IncomingMigration {
       onListenerFailure: (error) => void (this.#takenOver || trouble.report(error)),
     });
     const link = this.#link = new IncomingLink({
-      ...{ settings: options, uuid: target.uuid, trouble },
+      ...{ settings, uuid: target.uuid, trouble },
       onRoundEnd: () => this.#provided?.giveBack(),
       onMultifdFailure: (error) => void (this.#postcopy?.listening || trouble.report(error)),
       onFaultFailure: (error) => {
@@ -79,7 +89,7 @@ export class IncomingMigration {
       },
     });
     this.#elements = new IncomingElements({
-      ...{ target, link, capabilities: options.capabilities },
+      ...{ target, link, settings },
       postcopy: () => this.#postcopy,
       status: () => this.status,
       onRamEnd: () => this.#provided?.giveBack(),
@@ -103,7 +113,7 @@ export class IncomingMigration {
   info(): MigrationInfo {
     const failure = this.#failure ??
       (this.status === "postcopy-paused" ? this.#postcopy?.lastLoss : undefined);
-    const withBlocktime = this.options.capabilities["postcopy-blocktime"];
+    const withBlocktime = this.#settings.capabilities["postcopy-blocktime"];
     const { multifd } = this.#link;
     return {
       ...(this.status !== "none" && { status: this.status }),
@@ -113,6 +123,20 @@ export class IncomingMigration {
         "error-desc": failure.explanation,
       }),
     };
+  }
+
+  /**
+   * Changes its capabilities, as long as it only listens.
+   * @throws {StateError} Once a source has come, and for those that decide how one connects.
+   */
+  setCapabilities(capabilities: Capabilities): void {
+    if (this.status !== "setup") throw new StateError("There's a migration process in progress");
+    const before = this.#settings.capabilities;
+    for (const [name, words] of FIXED_BY_LISTENING) {
+      if (capabilities[name] === before[name]) continue;
+      throw new StateError(`${words} must be set before incoming starts`);
+    }
+    this.#settings.capabilities = capabilities;
   }
 
   /** Gives up; the source keeps its machine. @throws {StateError} If it is over, or too late. */
@@ -170,7 +194,7 @@ export class IncomingMigration {
     const uri = await this.#link.listen();
     this.#status.move("listen");
     this.#listening.resolve(uri);
-    const { "postcopy-ram": postcopy } = this.options.capabilities;
+    const { "postcopy-ram": postcopy } = this.#settings.capabilities;
     // In postcopy, what has not come must be missing.
     if (!postcopy) this.#provided = await this.target.provideRam?.();
   }
@@ -179,6 +203,7 @@ export class IncomingMigration {
     await this.#link.accept();
     await this.#provided?.[Symbol.asyncDispose]();
     const { faults, stream } = this.#link;
+    if (faults) this.#provided = undefined; // postcopy looks itself after what has not come
     if (faults) this.#postcopy = this.#makePostcopy(faults, stream!);
     this.#status.move("channels-complete");
   }
@@ -187,7 +212,7 @@ export class IncomingMigration {
     const link = this.#link;
     const status = () => this.status;
     return new IncomingPostcopy({
-      ...{ target: this.target, wantedFaults: this.options.wantedFaults },
+      ...{ target: this.target, wantedFaults: this.#settings.wantedFaults },
       ...{ stream, faults, preempt: link.preempt, spares: link.spares },
       listen: (uri, signal) => link.listenOn(uri, signal),
       pageSize: () => this.#elements.pageSize,

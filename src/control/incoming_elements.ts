@@ -15,9 +15,9 @@ import type { ByteReader } from "../wire/byte_reader.ts";
 import { Command, describeCommand, type ReceivedCommand } from "../wire/command.ts";
 import type { Configuration } from "../wire/configuration.ts";
 import type { FullSectionHeader } from "../wire/section.ts";
-import { requireSameCapabilities } from "./agreement.ts";
-import type { Capabilities } from "./capabilities.ts";
+import { leavesRamOut, requireSameCapabilities } from "./agreement.ts";
 import type { IncomingLink } from "./incoming_link.ts";
+import type { IncomingOptions } from "./incoming_options.ts";
 import type { IncomingMultifd } from "./incoming_multifd.ts";
 import type { IncomingPostcopy } from "./incoming_postcopy.ts";
 import type { IncomingTarget } from "./incoming_target.ts";
@@ -26,7 +26,7 @@ import type { MigrationStatus } from "./migration_status.ts";
 /** The migration around them. */
 export interface IncomingElementsOptions {
   readonly target: IncomingTarget;
-  readonly capabilities: Capabilities;
+  readonly settings: Pick<IncomingOptions, "capabilities">;
   readonly link: IncomingLink;
   /** The migration's postcopy, if there may be one. */
   readonly postcopy: () => IncomingPostcopy | undefined;
@@ -61,7 +61,7 @@ export class IncomingElements implements LoadTarget {
   }
 
   configuration(configuration: Configuration): void {
-    requireSameCapabilities(configuration, this.options.capabilities);
+    requireSameCapabilities(configuration, this.options.settings.capabilities);
     this.options.target.configuration(configuration);
     this.#configuration = configuration;
   }
@@ -76,7 +76,7 @@ export class IncomingElements implements LoadTarget {
     reader: ByteReader,
     context: LoadContext,
   ): Promise<"continue" | "leave"> {
-    const { target, capabilities, link: { returnPath } } = this.options;
+    const { target, settings: { capabilities }, link: { returnPath } } = this.options;
     const { command, payload } = received;
     switch (command) {
       case Command.OPEN_RETURN_PATH:
@@ -124,7 +124,7 @@ export class IncomingElements implements LoadTarget {
     return this.#loader = new RamLoader({
       dialect: {
         pageSize: this.pageSize,
-        ignoreShared: this.#configuration!.capabilities?.includes("x-ignore-shared") ?? false,
+        ignoreShared: leavesRamOut(this.#configuration!),
       },
       prepare: async (blocks) => {
         link.begun();

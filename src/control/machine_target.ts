@@ -11,7 +11,7 @@ import { targetPageSize } from "../machine/page.ts";
 import type { RamBlockEntry } from "../ram/block_list.ts";
 import type { SectionLoader } from "../savevm/load.ts";
 import type { Configuration } from "../wire/configuration.ts";
-import { requireSameUuid } from "./agreement.ts";
+import { leavesRamOut, requireSameUuid } from "./agreement.ts";
 import { ProvidedRam } from "./provided_ram.ts";
 import type { FullSectionHeader } from "../wire/section.ts";
 import type { IncomingTarget, PostcopyGuest } from "./incoming_target.ts";
@@ -152,6 +152,12 @@ export class MachineTarget implements IncomingTarget {
 
 function checkMachine({ name, ram, uuid }: Machine, configuration: Configuration): void {
   const { machine, targetPageBits } = configuration;
+  if (leavesRamOut(configuration)) {
+    throw new IncompatibleError(
+      "The source leaves out RAM that is a file (x-ignore-shared), which this machine does not have",
+      { advice: "Turn x-ignore-shared off on both sides; it is for receive --save." },
+    );
+  }
   if (name !== machine) {
     throw new IncompatibleError(`The stream is of a machine "${machine}", this one is "${name}"`, {
       advice: "Give both machines the same name.",

@@ -10,6 +10,7 @@ import type { SpareWorkers } from "../threads/spare_workers.ts";
 import type { SocketOptions } from "../transport/options.ts";
 import { type MigrationUri, parseUri } from "../transport/uri.ts";
 import { formatSocketAddress, type SocketAddress } from "../transport/uri_channels.ts";
+import { requireSendable } from "./agreement.ts";
 import { type Capabilities, changeCapabilities, defaultCapabilities } from "./capabilities.ts";
 import { IncomingMigration } from "./incoming.ts";
 import type { IncomingTarget } from "./incoming_target.ts";
@@ -60,6 +61,8 @@ export class MigrationControl {
   #parameters: Parameters = defaultParameters();
   #outgoing: OutgoingMigration | undefined;
   #incoming: IncomingMigration | undefined;
+  /** In what its capabilities differ from the control's. */
+  #incomingChanges: CapabilityChanges = {};
   /** Where the arriving migration listened last. */
   #listeningAt: MigrationUri | undefined;
   /** What is not over yet: migrations, and the question for what is to be migrated. */
@@ -113,13 +116,18 @@ export class MigrationControl {
   }
 
   /**
-   * Changes capabilities.
-   * @throws {StateError} While a migration runs.
+   * Changes capabilities, also those of a migration that only listens.
+   * @throws {StateError} While another migration runs, or if such a change comes too late.
    * @throws {SettingError} If the result is not allowed; then none is changed.
    */
   setCapabilities(changes: CapabilityChanges): void {
-    this.#refuseWhileRunning();
-    this.#capabilities = changeCapabilities(this.#capabilities, changes);
+    const next = changeCapabilities(this.#capabilities, changes);
+    if (this.#incoming && isRunning(this.#incoming.status) && !this.#isLeaving) {
+      this.#incoming.setCapabilities(changeCapabilities(next, this.#incomingChanges));
+    } else {
+      this.#refuseWhileRunning();
+    }
+    this.#capabilities = next;
   }
 
   /**
@@ -194,6 +202,7 @@ export class MigrationControl {
     const machine = await this.#follow(Promise.try(source));
     const [blocker] = machine.blockers;
     if (blocker !== undefined) throw new StateError(`The machine cannot be moved: ${blocker}`);
+    requireSendable(machine, settings.capabilities);
     const outgoing = new OutgoingMigration(machine, {
       uri,
       ...settings,
@@ -230,6 +239,7 @@ export class MigrationControl {
       onEvent: (event) => this.#emit(event),
     });
     incoming.listening.then((uri) => this.#listeningAt = uri).catch(() => {});
+    this.#incomingChanges = options.capabilities ?? {};
     const ended = () => place.ended?.();
     incoming.completed.then(ended, ended);
     this.#follow(incoming.completed);
@@ -343,6 +353,10 @@ export class MigrationControl {
   async cleanedUp(): Promise<void> {
     if ([this.#outgoing, this.#incoming].some((each) => each && isRunning(each.status))) return;
     await Promise.allSettled(this.#underWay);
+  }
+
+  get #isLeaving(): boolean {
+    return this.#outgoing !== undefined && isRunning(this.#outgoing.status);
   }
 
   #refuseWhileRunning(): void {

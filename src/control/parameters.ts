@@ -211,6 +211,12 @@ export function isParameterName(name: string): name is ParameterName {
   return Object.hasOwn(RULES, name);
 }
 
+/** The words that a parameter can be, if it is one of some; those that are refused here are among them. */
+export function parameterWords(name: ParameterName): readonly string[] | undefined {
+  const rule = RULES[name];
+  return rule.kind === "choice" ? rule.values : undefined;
+}
+
 /**
  * Changes some parameters: all of them or, if one is not allowed, none.
  * @param current The parameters now.

@@ -7,6 +7,14 @@
 import { isJsonObject, type JsonObject, type JsonValue } from "./json.ts";
 import { QmpError } from "./qmp_error.ts";
 
+/** What values a type has, for those who are to know before they send one. */
+export type Shape =
+  | { readonly kind: "builtin"; readonly name: "str" | "int" | "bool" | "null" | "any" }
+  | { readonly kind: "enum"; readonly words: readonly string[] }
+  | { readonly kind: "array"; readonly of: Shape }
+  | { readonly kind: "object"; readonly members: Members }
+  | { readonly kind: "alternate"; readonly of: readonly Shape[] };
+
 /** A type of JSON values, and how one becomes a `T`. */
 export interface ArgumentType<T> {
   /**
@@ -16,8 +24,8 @@ export interface ArgumentType<T> {
    * @throws {QmpError} If it is of another type.
    */
   read(value: JsonValue, path: string): T;
-  /** Words that a shell can offer. */
-  readonly words?: readonly string[];
+  /** What `query-qmp-schema` says of it. */
+  readonly shape: Shape;
 }
 
 /** A member that may be missing. */
@@ -34,8 +42,13 @@ export type Values<M extends Members> =
   & { readonly [K in keyof M as M[K] extends OptionalType<unknown> ? K : never]?: ValueOf<M[K]> };
 type ValueOf<A> = A extends ArgumentType<infer T> ? T : never;
 
+function builtin(name: (Shape & { kind: "builtin" })["name"]): Shape {
+  return { kind: "builtin", name };
+}
+
 /** A string. */
 export const string: ArgumentType<string> = {
+  shape: builtin("str"),
   read(value, path) {
     if (typeof value === "string") return value;
     throw wrongType(path, "string");
@@ -44,6 +57,7 @@ export const string: ArgumentType<string> = {
 
 /** A string, or `null` for the empty one. */
 export const stringOrNull: ArgumentType<string> = {
+  shape: { kind: "alternate", of: [builtin("str"), builtin("null")] },
   read(value, path) {
     if (value === null) return "";
     if (typeof value === "string") return value;
@@ -53,15 +67,16 @@ export const stringOrNull: ArgumentType<string> = {
 
 /** True or false. */
 export const boolean: ArgumentType<boolean> = {
+  shape: builtin("bool"),
   read(value, path) {
     if (typeof value === "boolean") return value;
     throw wrongType(path, "boolean");
   },
-  words: ["true", "false"],
 };
 
 /** A whole number, not negative. */
 export const unsigned: ArgumentType<number> = {
+  shape: builtin("int"),
   read(value, path) {
     if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return value;
     throw new QmpError(`Parameter '${path}' expects uint64`);
@@ -70,6 +85,7 @@ export const unsigned: ArgumentType<number> = {
 
 /** A whole number. */
 export const integer: ArgumentType<number> = {
+  shape: builtin("int"),
   read(value, path) {
     if (typeof value === "number" && Number.isSafeInteger(value)) return value;
     throw wrongType(path, "integer");
@@ -77,7 +93,7 @@ export const integer: ArgumentType<number> = {
 };
 
 /** Whatever JSON has: who uses it checks it. */
-export const any: ArgumentType<JsonValue> = { read: (value) => value };
+export const any: ArgumentType<JsonValue> = { shape: builtin("any"), read: (value) => value };
 
 /** One of some words. */
 export function choice<const T extends string>(words: readonly T[]): ArgumentType<T> {
@@ -88,13 +104,14 @@ export function choice<const T extends string>(words: readonly T[]): ArgumentTyp
       if (found !== undefined) return found;
       throw new QmpError(`Parameter '${path}' does not accept value '${text}'`);
     },
-    words,
+    shape: { kind: "enum", words },
   };
 }
 
 /** An array. @param of The type of its elements. */
 export function list<T>(of: ArgumentType<T>): ArgumentType<readonly T[]> {
   return {
+    shape: { kind: "array", of: of.shape },
     read(value, path) {
       if (!Array.isArray(value)) throw wrongType(path, "array");
       return value.map((element: JsonValue, index) => of.read(element, `${path}[${index}]`));
@@ -105,6 +122,7 @@ export function list<T>(of: ArgumentType<T>): ArgumentType<readonly T[]> {
 /** An object with known members. */
 export function object<M extends Members>(members: M): ArgumentType<Values<M>> {
   return {
+    shape: { kind: "object", members },
     read(value, path) {
       if (!isJsonObject(value)) throw wrongType(path, "object");
       return readMembers(members, value, `${path}.`);

@@ -8,6 +8,7 @@ import { dirtyLimitCommands, dirtyRateCommands } from "./dirty_commands.ts";
 import { machineCommands } from "./machine_commands.ts";
 import { migrationCommands } from "./migration_commands.ts";
 import { postcopyCommands } from "./postcopy_commands.ts";
+import { describeSchema } from "./schema.ts";
 import { settingsCommands } from "./settings_commands.ts";
 import { yankCommands } from "./yank_commands.ts";
 import type { QmpTarget } from "./target.ts";
@@ -28,6 +29,7 @@ export function qmpCommands(target: QmpTarget, shutdown: () => void): CommandTab
       ...target.dirtyRate && dirtyRateCommands(target.dirtyRate),
       ...target.dirtyLimit && dirtyLimitCommands(target.dirtyLimit),
     }),
+    "query-qmp-schema": command({}, () => describeSchema(table)),
     "query-version": command({}, () => QMP_VERSION),
     "query-commands": command(
       {},

@@ -5,18 +5,29 @@
  * @module
  */
 import type { Machine, RunStateChange } from "../machine/machine.ts";
+import { MIGRATION_STATUSES } from "../control/migration_status.ts";
+import { boolean, choice, integer, type Members } from "./argument_types.ts";
 import type { QmpTarget } from "./target.ts";
+
+/** All events there are, and their data. */
+export const QMP_EVENTS = {
+  MIGRATION: { status: choice(MIGRATION_STATUSES) },
+  MIGRATION_PASS: { pass: integer },
+  RESUME: {},
+  SHUTDOWN: { guest: boolean, reason: choice(["host-qmp-quit", "guest-shutdown"]) },
+  STOP: {},
+} satisfies Readonly<Record<string, Members>>;
 
 /** An event as QMP writes it. */
 export interface QmpEvent {
-  readonly event: string;
+  readonly event: keyof typeof QMP_EVENTS;
   readonly data?: Readonly<Record<string, unknown>>;
   /** When it happened. */
   readonly timestamp: { readonly seconds: number; readonly microseconds: number };
 }
 
 /** Makes an event that happens now. */
-export function qmpEvent(event: string, data?: QmpEvent["data"]): QmpEvent {
+export function qmpEvent(event: QmpEvent["event"], data?: QmpEvent["data"]): QmpEvent {
   const now = performance.timeOrigin + performance.now();
   const seconds = Math.floor(now / 1000);
   const microseconds = Math.floor((now - seconds * 1000) * 1000);

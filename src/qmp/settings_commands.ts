@@ -6,7 +6,12 @@
  */
 import { CAPABILITY_NAMES } from "../control/capabilities.ts";
 import type { MigrationControl } from "../control/migration_control.ts";
-import { defaultParameters, type ParameterChanges } from "../control/parameters.ts";
+import {
+  defaultParameters,
+  isParameterName,
+  type ParameterChanges,
+  parameterWords,
+} from "../control/parameters.ts";
 import {
   any,
   type ArgumentType,
@@ -36,6 +41,8 @@ function typeOf(name: string, value: unknown): ArgumentType<unknown> {
   if (typeof value === "number") return unsigned;
   if (typeof value === "boolean") return boolean;
   if (typeof value !== "string") return list(any);
+  const words = isParameterName(name) && parameterWords(name);
+  if (words) return choice(words);
   return MAY_BE_NULL.includes(name) ? stringOrNull : string;
 }
 

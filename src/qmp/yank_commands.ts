@@ -19,7 +19,9 @@ const INSTANCE = object({
 /** The commands. */
 export function yankCommands(control: MigrationControl): Record<string, Command> {
   return {
-    "query-yank": command({}, () => isMigrating(control) ? [{ type: "migration" }] : []),
+    "query-yank": outOfBand(
+      command({}, () => isMigrating(control) ? [{ type: "migration" }] : []),
+    ),
     "yank": outOfBand(command({ instances: list(INSTANCE) }, ({ instances }) => {
       const unknown = instances.some(({ type }) => type !== "migration" || !isMigrating(control));
       if (unknown) throw new QmpError("Instance not found", "DeviceNotFound");

@@ -110,14 +110,15 @@ class Terminal implements AsyncDisposable {
   readonly #shown = new EventLog<string>();
   readonly #reading: Promise<void>;
 
-  constructor(uri: string) {
+  /** @param state Where the history is kept. */
+  constructor(uri: string, state: string) {
     const { flags, main } = readMigrateTask();
     const command = [Deno.execPath(), ...flags, main, "shell", uri].join(" ");
     this.#process = new Deno.Command("script", {
       args: ["--quiet", "--return", "--command", command, "/dev/null"],
       stdin: "piped",
       stdout: "piped",
-      env: { TERM: "xterm" },
+      env: { TERM: "xterm", XDG_STATE_HOME: state },
     }).spawn();
     this.#keys = this.#process.stdin.getWriter();
     this.#reading = this.#read();
@@ -154,9 +155,20 @@ class Terminal implements AsyncDisposable {
   }
 }
 
-Deno.test("At a terminal the shell completes, remembers, and shows events as they come", async () => {
+function terminalTest(claim: string, fn: (state: string) => Promise<void>): void {
+  Deno.test(`At a terminal ${claim}`, async () => {
+    const state = await Deno.makeTempDir();
+    try {
+      await fn(state);
+    } finally {
+      await Deno.remove(state, { recursive: true });
+    }
+  });
+}
+
+terminalTest("the shell completes, remembers, and shows events as they come", async (state) => {
   await using served = await Served.create();
-  await using terminal = new Terminal(served.server.uri);
+  await using terminal = new Terminal(served.server.uri, state);
   await terminal.shows("(qmp) ");
   await terminal.type("query-na\t", "query-name ");
   await terminal.type("\r", '"name": "served"');
@@ -171,12 +183,25 @@ Deno.test("At a terminal the shell completes, remembers, and shows events as the
   assertEquals(await terminal.end("\x04"), 0);
 });
 
-Deno.test("At a terminal Ctrl-C ends the shell with status 130, and quit with 0", async () => {
+terminalTest("the shell remembers what was typed in an earlier session", async (state) => {
   await using served = await Served.create();
-  await using interrupted = new Terminal(served.server.uri);
+  await using first = new Terminal(served.server.uri, state);
+  await first.shows("(qmp) ");
+  await first.type("query-name\r", '"name": "served"');
+  await first.end("\x04");
+  await using second = new Terminal(served.server.uri, state);
+  await second.shows("(qmp) ");
+  await second.type("\x1b[A", "query-name");
+  await second.type("\r", '"name": "served"');
+  assertEquals(await second.end("\x04"), 0);
+});
+
+terminalTest("Ctrl-C ends the shell with status 130, and quit with 0", async (state) => {
+  await using served = await Served.create();
+  await using interrupted = new Terminal(served.server.uri, state);
   await interrupted.shows("(qmp) ");
   assertEquals(await interrupted.end("\x03"), 130);
-  await using terminal = new Terminal(served.server.uri);
+  await using terminal = new Terminal(served.server.uri, state);
   await terminal.shows("(qmp) ");
   served.quits.wait((status) => status === 0, { what: "quit" })
     .then(() => served.server[Symbol.asyncDispose]());

@@ -2,13 +2,14 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import {
   requireSameCapabilities,
   requireSameUuid,
+  requireSendable,
   sentConfiguration,
 } from "../../src/control/agreement.ts";
 import { MachineSource } from "../../src/control/machine_source.ts";
 import { MachineTarget } from "../../src/control/machine_target.ts";
 import { IncomingMigration } from "../../src/control/incoming.ts";
 import { OutgoingMigration } from "../../src/control/outgoing.ts";
-import { IncompatibleError } from "../../src/errors.ts";
+import { IncompatibleError, SettingError } from "../../src/errors.ts";
 import { Machine } from "../../src/machine/machine.ts";
 import { parseUuid } from "../../src/machine/uuid.ts";
 import { parseUri } from "../../src/transport/uri.ts";
@@ -40,6 +41,38 @@ Deno.test("requireSameCapabilities() compares what changes the stream, and nothi
   const mapped = { ...capabilities, "mapped-ram": true };
   check(["mapped-ram"], mapped)();
   assertThrows(check(undefined, mapped), IncompatibleError, "off at the source and on here");
+});
+
+Deno.test("requireSendable() takes images without shared RAM, not in postcopy, and refuses x-ignore-shared otherwise", () => {
+  const all = { configuration: { machine: "m" } };
+  const some = { configuration: { machine: "m", capabilities: ["x-ignore-shared"] } };
+  const ignoring = settings({ "x-ignore-shared": true }).capabilities;
+  const postcopy = settings({ "postcopy-ram": true }).capabilities;
+  requireSendable(all, settings().capabilities);
+  requireSendable(all, postcopy);
+  requireSendable(some, settings().capabilities);
+  requireSendable(some, ignoring);
+  assertThrows(
+    () => requireSendable(all, ignoring),
+    SettingError,
+    "no RAM of this machine is a file",
+  );
+  assertThrows(
+    () => requireSendable(some, postcopy),
+    SettingError,
+    "not compatible with ignore-shared",
+  );
+});
+
+Deno.test("A machine that runs here does not take a stream that leaves RAM out", async () => {
+  await using machine = await Machine.create({ name: "m", ram: { ram: 65536 } });
+  const target = new MachineTarget(machine);
+  target.configuration({ machine: "m" });
+  assertThrows(
+    () => target.configuration({ machine: "m", capabilities: ["x-ignore-shared"] }),
+    IncompatibleError,
+    "leaves out RAM",
+  );
 });
 
 Deno.test("requireSameUuid() compares UUIDs where both sides have one", () => {

@@ -32,7 +32,7 @@ Deno.test("changeCapabilities() changes what it is told, and leaves what it was 
 
 /** What QEMU refuses, what of its message must be in ours. */
 const REFUSED: readonly (readonly [string, string])[] = [
-  ["x-ignore-shared", "not a file"],
+  ["x-ignore-shared postcopy-ram", "Postcopy is not compatible with ignore-shared"],
   ["dirty-limit auto-converge", "dirty-limit conflicts with auto-converge"],
   ["multifd xbzrle", "Multifd is not compatible with xbzrle"],
   ["mapped-ram xbzrle", "Mapped-ram migration is incompatible with xbzrle"],

@@ -10,7 +10,9 @@ import {
   StateError,
   UsageError,
 } from "../../src/errors.ts";
+import { verifyRam } from "../../src/machine/verify/ram_check.ts";
 import { formatUri } from "../../src/transport/uri.ts";
+import { until } from "../machine/fixtures/until.ts";
 import { Pair } from "./fixtures/pair.ts";
 
 function controls(pair: Pair) {
@@ -57,6 +59,38 @@ Deno.test("MigrationControl allows one migration at a time, and no capabilities 
   destination.cancel(); // it may have been cancelled before it had connected
   await assertRejects(() => incoming.completed);
   assert(pair.source.running);
+});
+
+Deno.test("MigrationControl.setCapabilities() changes the migration that only listens, but not how one connects", async () => {
+  // So much RAM is provided while the destination listens, which postcopy has to undo.
+  const blocks = { ram: 64 * 256 };
+  await using pair = await Pair.create({ blocks, vcpus: ["beat,rate=1M"] });
+  const { source, destination } = controls(pair);
+  const incoming = destination.migrateIncoming("tcp:127.0.0.1:0", {
+    capabilities: { "postcopy-blocktime": true },
+  });
+  const uri = formatUri(await incoming.listening);
+  for (const capability of ["multifd", "postcopy-preempt"]) {
+    assertThrows(
+      () => destination.setCapabilities({ "postcopy-ram": true, [capability]: true }),
+      StateError,
+      "must be set before incoming starts",
+    );
+  }
+  assertEquals(destination.capabilities, source.capabilities);
+  for (const control of [source, destination]) control.setCapabilities({ "postcopy-ram": true });
+  const parameters = { "max-bandwidth": 100_000, "max-postcopy-bandwidth": 100_000 };
+  const outgoing = await source.migrate(uri, { parameters });
+  await until(() => outgoing.status === "active" && incoming.status === "active");
+  assertThrows(() => destination.setCapabilities({ events: true }), StateError, "in progress");
+  source.startPostcopy();
+  await until(() => pair.destination.running);
+  assertEquals(incoming.status, "postcopy-active");
+  source.setParameters({ "max-postcopy-bandwidth": 0 });
+  const [, info] = await Promise.all([outgoing.completed, incoming.completed]);
+  assert(info["postcopy-blocktime"] !== undefined); // what it was told at first still holds
+  await pair.destination.stop();
+  assertEquals(await verifyRam(pair.destination), undefined);
 });
 
 Deno.test("MigrationControl.setParameters() changes the migration that runs", async () => {

@@ -13,6 +13,8 @@ import { Machine } from "../../src/machine/machine.ts";
 import { formatUri, parseUri } from "../../src/transport/uri.ts";
 import { settings } from "../control/fixtures/pair.ts";
 import { qemuTest } from "../support/qemu_lab.ts";
+import { COMMON_MACHINE } from "../support/qemu_start.ts";
+import { checkSweep } from "../support/sweep_check.ts";
 import { SweepGuest } from "../support/sweep_guest.ts";
 
 const ONE = "6d2c1b3a-5f4e-4d6c-8b7a-0123456789ab";
@@ -101,6 +103,42 @@ qemuTest("/migration/validate_uuid: an image keeps a QEMU's UUID", NEEDS, async 
   await incoming.completed;
   assertEquals(target.image.configuration.uuid?.toHex(), ONE.replaceAll("-", ""));
 });
+
+qemuTest(
+  "/migration/ignore-shared: an image is without the RAM that both QEMUs have as a file",
+  NEEDS,
+  async (lab) => {
+    const size = 32 * 1024 ** 2;
+    const filled = new SweepGuest({ size: 24 * 1024 ** 2, fill: 1024, paceMs: 5 });
+    const memory = {
+      ...{ guest: filled, ram: "32M", machine: `${COMMON_MACHINE},memory-backend=mem` },
+      args: [
+        "-object",
+        `memory-backend-file,id=mem,size=${size},share=on,mem-path=${lab.path("memory")}`,
+      ],
+    };
+    const source = await lab.qemu("10.0", { name: "source", ...memory });
+    await source.setCapabilities({ "return-path": true, "x-ignore-shared": true });
+    await source.serial.waitForHeartbeats(2);
+    const image = lab.path("image");
+    const args = ["receive", lab.unix("save"), "--save", image, "-c", "x-ignore-shared"];
+    const receiver = lab.ferry(args);
+    await source.migrateAndWait(await receiver.listening());
+    await receiver.succeeded();
+    assert((await Deno.stat(image)).size < 4 * 1024 ** 2);
+
+    const destination = await lab.qemu("10.0", {
+      ...{ name: "destination", ...memory, incoming: "defer" },
+    });
+    await destination.setCapabilities({ "x-ignore-shared": true });
+    await destination.migrateIncoming(lab.unix());
+    await lab.ferry(["send", lab.unix(), "--from", image]).succeeded();
+    await destination.waitForStatus("completed");
+    await destination.serial.waitForHeartbeats();
+    await destination.stop();
+    checkSweep(filled, await destination.readMemory(filled.start, filled.size));
+  },
+);
 
 qemuTest("A QEMU with x-ignore-shared is refused, and its guest runs on", NEEDS, async (lab) => {
   const source = await lab.qemu("10.0", { name: "source", guest });

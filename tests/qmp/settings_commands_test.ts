@@ -85,7 +85,7 @@ const BAD_PARAMETERS: readonly (readonly [JsonObject, string])[] = [
   [{ "multifd-channels": 300 }, "Parameter 'multifd-channels' expects an integer in the range of"],
   [{ "max-bandwidth": 5, "direct-io": "x" }, "parameter type for 'direct-io', expected: boolean"],
   [{ "tls-creds": 5 }, "Invalid parameter type for 'tls-creds', expected: StrOrNull"],
-  [{ mode: "nonsense" }, "Parameter 'mode' expects one of normal"],
+  [{ mode: "nonsense" }, "Parameter 'mode' does not accept value 'nonsense'"],
   [{ mode: null }, "Invalid parameter type for 'mode', expected: string"],
   [{ "block-bitmap-mapping": 5 }, "parameter type for 'block-bitmap-mapping', expected: array"],
 ];
