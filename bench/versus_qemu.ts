@@ -1,11 +1,11 @@
 /**
  * `deno task bench:qemu`: Ferry to Ferry beside QEMU 10.0 to QEMU 10.0, over loopback, with the same
- * content of RAM, the same channels and the same compression, in turn.
+ * content of RAM, the same channels and the same compression or encryption, in turn.
  *
  * ```text
  * --pairs N      how many times each, in turn (5)
  * --size SIZE    the RAM (2G)
- * --only TEXT    only what has TEXT in its name; also "sizes", "channels", "memory"; can be repeated
+ * --only TEXT    only what has TEXT in its name, such as tls; also "sizes", "channels", "memory"; can be repeated
  * --prealloc     QEMU's destination provides its RAM before the migration, as Ferry's does by itself
  * --eager        Ferry's destination does not get the time to
  * ```
@@ -15,6 +15,7 @@
 import { parseArgs } from "@std/cli";
 import { type Case, CASES, nameOf, setupOf } from "./versus_qemu/cases.ts";
 import type { Content } from "./versus_qemu/content.ts";
+import { Credentials } from "./versus_qemu/credentials.ts";
 import { type FerryMeasured, FerrySide } from "./versus_qemu/ferry_side.ts";
 import { type Measured, missingQemu, QemuSide } from "./versus_qemu/qemu_side.ts";
 import { median, printTable, progress, say, seconds, spread } from "./versus_qemu/table.ts";
@@ -48,10 +49,14 @@ interface Rows {
 /** Compares all rows of one content: the sources are filled once. */
 async function compare(content: Content, cases: readonly Case[]): Promise<Rows[]> {
   await using ferry = await FerrySide.start(size, content);
-  await using qemu = await QemuSide.start(size, ferry.source, args.prealloc);
+  await using credentials = await Credentials.create(cases.some((each) => each.tls));
+  const { folder } = credentials;
+  await using qemu = await QemuSide.start(ferry.source, {
+    ...{ length: size, preallocate: args.prealloc, credentials: folder },
+  });
   const rows = cases.map((each): Rows => ({ each, qemu: [], ferry: [], bare: [] }));
   for (const row of rows) {
-    const setup = setupOf(row.each);
+    const setup = setupOf(row.each, folder);
     const measure = {
       qemu: async () => void row.qemu.push(await qemu.measure(setup)),
       ferry: async () => void row.ferry.push(await ferry.measure(setup, args.eager)),

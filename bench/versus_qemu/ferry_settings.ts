@@ -22,10 +22,13 @@ export const BLOCK = "ram";
 
 /** The capabilities and parameters of a setup. */
 export function settingsOf(
-  { multifd, parameters }: Setup,
+  { multifd, credentials, parameters }: Setup,
 ): { capabilities: Capabilities; parameters: Parameters } {
   return {
     capabilities: changeCapabilities(defaultCapabilities(), { multifd }),
-    parameters: changeParameters(defaultParameters(), parameters),
+    parameters: changeParameters(defaultParameters(), {
+      ...parameters,
+      ...credentials !== undefined && { "tls-creds": credentials },
+    }),
   };
 }

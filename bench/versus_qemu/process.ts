@@ -8,6 +8,8 @@ import type { MigrationInfo } from "../../src/control/migration_info.ts";
 /** How a migration is set up, at both ends alike. */
 export interface Setup {
   readonly multifd: boolean;
+  /** The folder with certificates and keys; without it, nothing is encrypted. */
+  readonly credentials?: string;
   readonly parameters: Readonly<Record<string, string | number>>;
 }
 

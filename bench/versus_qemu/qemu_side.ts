@@ -32,55 +32,75 @@ export function missingQemu(): string | undefined {
   return typeof found === "string" ? found : undefined;
 }
 
-async function launch(length: number, name: string, preallocate: boolean): Promise<Qemu> {
+/** The id of a QEMU's credentials. */
+const CREDENTIALS = "tls0";
+
+/** What is known of a QEMU before it is started. */
+interface Launch {
+  /** Of the RAM, in bytes. */
+  readonly length: number;
+  /** The folder with certificates and keys, if there is one. */
+  readonly credentials: string | undefined;
+  /** Whether its RAM is provided before the migration. */
+  readonly preallocate: boolean;
+}
+
+async function launch(name: "source" | "destination", options: Launch): Promise<Qemu> {
+  const { length, credentials, preallocate } = options;
+  const endpoint = name === "source" ? "client" : "server";
   const memory = `memory-backend-ram,id=${BLOCK},size=${length}` +
     (preallocate ? ",prealloc=on,prealloc-threads=2" : "");
   return await Qemu.launch({
     ...{ version: VERSION, name, machine: `${MACHINE},memory-backend=${BLOCK}`, paused: true },
     incoming: "defer",
-    args: ["-m", `${length / 1024 ** 2}M`, "-object", memory, "-serial", "null"],
+    args: [
+      ...["-m", `${length / 1024 ** 2}M`, "-object", memory, "-serial", "null"],
+      ...credentials === undefined ? [] : [
+        "-object",
+        `tls-creds-x509,id=${CREDENTIALS},dir=${credentials},endpoint=${endpoint}`,
+      ],
+    ],
   });
 }
 
-async function configure(qemu: Qemu, { multifd, parameters }: Setup): Promise<void> {
+async function configure(qemu: Qemu, { multifd, credentials, parameters }: Setup): Promise<void> {
   await qemu.setCapabilities({ multifd, "return-path": true });
-  await qemu.setParameters({ ...parameters, "max-bandwidth": UNLIMITED });
+  const tls = { "tls-creds": credentials === undefined ? "" : CREDENTIALS };
+  await qemu.setParameters({ ...parameters, ...tls, "max-bandwidth": UNLIMITED });
 }
 
 /** A QEMU with content that migrates again and again. */
 export class QemuSide implements AsyncDisposable {
   private constructor(
     private readonly source: Qemu,
-    private readonly length: number,
-    private readonly preallocate: boolean,
+    private readonly options: Launch,
   ) {}
 
   /**
    * Starts the source and has a Ferry fill it.
-   * @param length The RAM, in bytes.
    * @param ferry A `ferry_source.ts` with the same RAM.
-   * @param preallocate Whether destinations provide their RAM before the migration.
+   * @param options What its destinations are.
    */
-  static async start(length: number, ferry: Talking, preallocate: boolean): Promise<QemuSide> {
-    const source = await launch(length, "source", false);
+  static async start(ferry: Talking, options: Launch): Promise<QemuSide> {
+    const source = await launch("source", { ...options, preallocate: false });
     const setup: Setup = { multifd: true, parameters: { "multifd-channels": 2 } };
     await configure(source, setup);
     await source.migrateIncoming(PORT);
     await ferry.ask({ do: "migrate", uri: await source.listening(), setup });
     await source.waitForStatus("completed");
-    return new QemuSide(source, length, preallocate);
+    return new QemuSide(source, options);
   }
 
   /** Migrates once. */
   async measure(setup: Setup): Promise<Measured> {
-    const { source, length } = this;
-    await using destination = await launch(length, "destination", this.preallocate);
+    const { source, options } = this;
+    await using destination = await launch("destination", options);
     for (const qemu of [source, destination]) await configure(qemu, setup);
     await destination.migrateIncoming(PORT);
     const uri = await destination.listening();
     // After a migration the machine is stopped for good, unless somebody says otherwise.
     await source.cont();
-    if (!this.preallocate) await warmUp(length);
+    if (!options.preallocate) await warmUp(options.length);
     await settled(destination.pid);
     const computed = () => cpuSeconds(source.pid) + cpuSeconds(destination.pid);
     const cpuBefore = computed();
