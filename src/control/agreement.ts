@@ -29,14 +29,22 @@ export function leavesRamOut({ capabilities }: Configuration): boolean {
 }
 
 /**
- * Refuses what `x-ignore-shared` is not for: the RAM of a machine here is no file that another process
- * has. From an image such RAM is missing or not, whatever its sender is told.
+ * Refuses capabilities that would not have their effect on what is to be sent. `x-ignore-shared` has none,
+ * because the RAM of a machine here is no file that another process has; from an image such RAM is missing
+ * or not, whatever its sender is told. A `background-snapshot` would be an ordinary migration.
  * @throws {SettingError} If the machine cannot be sent with these capabilities.
  */
 export function requireSendable(
   { configuration }: Pick<OutgoingMachine, "configuration">,
   capabilities: Capabilities,
 ): void {
+  if (capabilities["background-snapshot"]) {
+    throw new SettingError(
+      "Capability 'background-snapshot' is not possible: a guest here does not wait until a page that " +
+        "it wants to write is saved",
+      { advice: "Turn it off: without it, a machine is saved as it is at the end." },
+    );
+  }
   const leftOut = leavesRamOut(configuration);
   if (capabilities["x-ignore-shared"] && !leftOut) {
     throw new SettingError(

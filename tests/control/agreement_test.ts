@@ -43,7 +43,7 @@ Deno.test("requireSameCapabilities() compares what changes the stream, and nothi
   assertThrows(check(undefined, mapped), IncompatibleError, "off at the source and on here");
 });
 
-Deno.test("requireSendable() takes images without shared RAM, not in postcopy, and refuses x-ignore-shared otherwise", () => {
+Deno.test("requireSendable() refuses what would not have its effect on what is sent", () => {
   const all = { configuration: { machine: "m" } };
   const some = { configuration: { machine: "m", capabilities: ["x-ignore-shared"] } };
   const ignoring = settings({ "x-ignore-shared": true }).capabilities;
@@ -52,6 +52,8 @@ Deno.test("requireSendable() takes images without shared RAM, not in postcopy, a
   requireSendable(all, postcopy);
   requireSendable(some, settings().capabilities);
   requireSendable(some, ignoring);
+  const snapshot = { ...settings().capabilities, "background-snapshot": true };
+  assertThrows(() => requireSendable(all, snapshot), SettingError, "background-snapshot");
   assertThrows(
     () => requireSendable(all, ignoring),
     SettingError,
