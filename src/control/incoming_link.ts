@@ -45,7 +45,7 @@ export interface IncomingLinkOptions {
 /** The connections of one migration. */
 export class IncomingLink implements AsyncDisposable {
   /** Threads that are there before they are needed. */
-  readonly spares = new SpareWorkers();
+  readonly spares: SpareWorkers;
   readonly #abort = new AbortController();
   #listener: Listener | undefined;
   #endpoint: Endpoint | undefined;
@@ -60,6 +60,7 @@ export class IncomingLink implements AsyncDisposable {
 
   /** @param options What for. Nothing happens before {@linkcode IncomingLink.listen}. */
   constructor(private readonly options: IncomingLinkOptions) {
+    this.spares = options.settings.spares ?? new SpareWorkers();
     options.trouble.onFailure(() => {
       this.#abort.abort();
       this.#multifd?.wake();
@@ -184,7 +185,7 @@ export class IncomingLink implements AsyncDisposable {
     await Promise.allSettled([
       this.#returnPath[Symbol.asyncDispose](),
       this.#multifd?.[Symbol.asyncDispose](),
-      this.spares[Symbol.asyncDispose](),
+      this.options.settings.spares ?? this.spares[Symbol.asyncDispose](),
       this.#stream?.[Symbol.asyncDispose](),
       this.#listener?.close(),
     ]);

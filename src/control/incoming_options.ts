@@ -4,6 +4,7 @@
  * @module
  */
 import type { FaultKind } from "../postcopy/missing_ram.ts";
+import type { SpareWorkers } from "../threads/spare_workers.ts";
 import type { SocketOptions } from "../transport/options.ts";
 import type { MigrationUri } from "../transport/uri.ts";
 import type { Capabilities } from "./capabilities.ts";
@@ -18,6 +19,8 @@ export interface IncomingOptions {
   /** Gets the events QMP would emit, and is to return soon. */
   readonly onEvent?: (event: MigrationEvent) => void;
   readonly transport?: SocketOptions;
+  /** Where threads are kept in reserve (`spare_threads.ts`); it stays the caller's. */
+  readonly spares?: SpareWorkers;
   /**
    * How long a source that has connected may take to say what machine it has: until then it could be
    * anybody, and keeps the source from connecting. In milliseconds.

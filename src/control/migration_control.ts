@@ -227,7 +227,7 @@ export class MigrationControl {
     const settings = this.#settings(options);
     this.#refuseWhileRunning();
     if (settings.capabilities.multifd) requireMultiChannel(uri);
-    const { target, transport } = this.options;
+    const { target, transport, spares } = this.options;
     if (!target) throw new StateError("There is no place here for a machine");
     this.#listeningAt = undefined;
     const place = target();
@@ -235,6 +235,7 @@ export class MigrationControl {
       uri,
       ...settings,
       ...transport && { transport },
+      ...spares && { spares },
       onEvent: (event) => this.#emit(event),
     });
     incoming.listening.then((uri) => this.#listeningAt = uri).catch(() => {});

@@ -22,6 +22,7 @@ import {
   StateError,
 } from "../errors.ts";
 import type { MigrationUri } from "../transport/uri.ts";
+import { sentConfiguration } from "./agreement.ts";
 import { AnnouncedStatus } from "./announced_status.ts";
 import type { MigrationInfo } from "./migration_info.ts";
 import { type MigrationStatus, OUTGOING, type OutgoingEvent } from "./migration_status.ts";
@@ -259,6 +260,7 @@ export class OutgoingMigration {
   async #handOver(): Promise<void> {
     await handOver({
       ...{ machine: this.machine, link: this.#link, ram: this.#ram },
+      sent: sentConfiguration(this.machine, this.options.capabilities),
       allSent: () => this.#handedOver = true,
     });
     this.#statistics.guestRuns();

@@ -47,7 +47,8 @@ export interface OutgoingMachine {
   handedOver(): Promise<void>;
   /**
    * Appends all sections that are sent once, of the stopped machine.
+   * @param sent The configuration that the stream began with.
    * @returns The JSON description of the stream.
    */
-  saveDevices(writer: ByteWriter): Uint8Array;
+  saveDevices(writer: ByteWriter, sent: Configuration): Uint8Array;
 }

@@ -13,9 +13,11 @@ import {
   ConnectionLostError,
   IncompatibleError,
   MigrationError,
+  PeerFailedError,
   StreamFormatError,
   WorkerFailedError,
 } from "../../src/errors.ts";
+import { MULTIFD_RECEIVE } from "../../src/multifd/multifd_receiver.ts";
 import { MULTIFD_SEND } from "../../src/multifd/multifd_sender.ts";
 import { SpareWorkers } from "../../src/threads/spare_workers.ts";
 import { formatUri } from "../../src/transport/uri.ts";
@@ -216,17 +218,45 @@ Deno.test("A source that stops sending fails both sides, and the destination nam
   assert(/^multifd [01]$/.test(destination.place.channel ?? ""), destination.message);
 });
 
-/** Spare threads of which the one of a channel dies as soon as it has begun. */
+/** Spare threads of which those of some kind are others, which die. */
 class Dying extends SpareWorkers {
+  constructor(private readonly kind: URL, private readonly instead: string) {
+    super();
+  }
+
+  override prepare(url: URL, count: number): void {
+    if (url.href !== this.kind.href) super.prepare(url, count);
+  }
+
   override take(url: URL): Worker | undefined {
-    if (url.href !== MULTIFD_SEND.href) return super.take(url);
-    return new Worker(new URL("./dying_worker.ts", import.meta.url));
+    if (url.href !== this.kind.href) return super.take(url);
+    return new Worker(new URL(this.instead, import.meta.url));
   }
 }
 
 Deno.test("A worker that dies at the source fails both sides, by its channel", async () => {
-  await using spares = new Dying();
+  await using spares = new Dying(MULTIFD_SEND, "./dying_worker.ts");
   const { source } = await fails({ outgoing: { spares, stallTimeout: 10_000 } });
   assert(source instanceof WorkerFailedError, String(source));
   assert(/^multifd [01]$/.test(source.place.channel ?? ""), source.message);
 });
+
+for (const method of ["none", "zstd"] as const) {
+  Deno.test(`A worker that dies at the destination in the middle fails both sides, by its channel (${method})`, async () => {
+    await using spares = new Dying(MULTIFD_RECEIVE, "./dying_receiver.ts");
+    const { source, destination } = await fails({
+      parameters: { "multifd-compression": method, "zero-page-detection": "none" },
+      // Nobody waits for a channel to stand still.
+      incoming: { spares, stallTimeout: 60_000 },
+      outgoing: { stallTimeout: 60_000 },
+    });
+    assert(destination instanceof WorkerFailedError, String(destination));
+    assert(/^multifd [01]$/.test(destination.place.channel ?? ""), destination.message);
+    assertEquals([destination.place.side, destination.place.phase], ["destination", "active"]);
+    // The source is told, or sees the connections end.
+    assert(
+      source instanceof PeerFailedError || source instanceof ConnectionLostError,
+      String(source),
+    );
+  });
+}
