@@ -7,7 +7,7 @@
  */
 import { IncompatibleError, SettingError } from "../errors.ts";
 import { formatUuid, sameUuid } from "../machine/uuid.ts";
-import type { Configuration } from "../wire/configuration.ts";
+import { type Configuration, hasCapability, withCapability } from "../wire/configuration.ts";
 import { type Capabilities, type CapabilityName, isCapabilityName } from "./capabilities.ts";
 import type { OutgoingMachine } from "./outgoing_machine.ts";
 
@@ -19,13 +19,15 @@ export function sentConfiguration(
   machine: Pick<OutgoingMachine, "configuration" | "uuid">,
   capabilities: Capabilities,
 ): Configuration {
-  const { configuration, uuid } = machine;
+  const { uuid } = machine;
+  const mappedRam = capabilities["mapped-ram"];
+  const configuration = withCapability(machine.configuration, "mapped-ram", mappedRam);
   return capabilities["validate-uuid"] && uuid ? { ...configuration, uuid } : configuration;
 }
 
 /** Whether a stream leaves out the RAM that both sides have as a file (`x-ignore-shared`). */
-export function leavesRamOut({ capabilities }: Configuration): boolean {
-  return capabilities?.includes("x-ignore-shared") ?? false;
+export function leavesRamOut(configuration: Configuration): boolean {
+  return hasCapability(configuration, "x-ignore-shared");
 }
 
 /**
@@ -53,9 +55,11 @@ export function requireSendable(
       { advice: "Turn it off; it is for images of a QEMU that had it on." },
     );
   }
-  if (capabilities["postcopy-ram"] && leftOut) {
+  const excluded = [["postcopy-ram", "Postcopy"], ["mapped-ram", "Mapped-ram"]] as const;
+  for (const [name, words] of excluded) {
+    if (!capabilities[name] || !leftOut) continue;
     throw new SettingError(
-      "Postcopy is not compatible with ignore-shared, which the image was made with",
+      `${words} is not compatible with ignore-shared, which the image was made with`,
     );
   }
 }

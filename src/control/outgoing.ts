@@ -274,11 +274,11 @@ export class OutgoingMigration {
   /** The handover by postcopy. Multifd channels have done their part: what is left goes over the main one. */
   async #runThere(): Promise<void> {
     const { trouble } = this.#link;
-    const { multifd, saver } = this.#ram;
-    if (multifd) {
+    const { channels, saver } = this.#ram;
+    if (channels) {
       await saver.sendSync(trouble.check);
-      await multifd.end(trouble.check);
-      await trouble.guard(multifd.ended());
+      await channels.end(trouble.check);
+      await trouble.guard(channels.ended());
     }
     await this.#postcopy.run(this.#link);
   }

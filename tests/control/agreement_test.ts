@@ -28,6 +28,17 @@ Deno.test("sentConfiguration() has the UUID with validate-uuid and a machine tha
   assertEquals(sentConfiguration({ configuration }, on), configuration);
 });
 
+Deno.test("sentConfiguration() names mapped-ram if that is how the pages are sent, wherever they come from", () => {
+  const plain = { machine: "m" };
+  const named = { machine: "m", capabilities: ["mapped-ram"] };
+  const on = settings({ "mapped-ram": true }).capabilities;
+  const off = settings().capabilities;
+  for (const configuration of [plain, named]) {
+    assertEquals(sentConfiguration({ configuration }, on), named);
+    assertEquals(sentConfiguration({ configuration }, off), plain);
+  }
+});
+
 Deno.test("requireSameCapabilities() compares what changes the stream, and nothing else", () => {
   const { capabilities } = settings();
   const check = (names: string[] | undefined, own = capabilities) => () =>
@@ -59,11 +70,13 @@ Deno.test("requireSendable() refuses what would not have its effect on what is s
     SettingError,
     "no RAM of this machine is a file",
   );
-  assertThrows(
-    () => requireSendable(some, postcopy),
-    SettingError,
-    "not compatible with ignore-shared",
-  );
+  for (const excluded of [postcopy, settings({ "mapped-ram": true }).capabilities]) {
+    assertThrows(
+      () => requireSendable(some, excluded),
+      SettingError,
+      "not compatible with ignore-shared",
+    );
+  }
 });
 
 Deno.test("A machine that runs here does not take a stream that leaves RAM out", async () => {
