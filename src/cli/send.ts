@@ -75,7 +75,8 @@ async function makeMachine(args: SendArguments): Promise<Machine> {
   });
 }
 
-/** Images are served from where they lie; multifd's threads want RAM that is loaded. */
+/** Images are served from where they lie; who does not send records wants RAM that is loaded. */
 async function imageSource(path: string, { capabilities }: MigrationControl): Promise<ImageSource> {
-  return new ImageSource(await (capabilities.multifd ? loadImage(path) : openImage(path)));
+  const wantsMemory = capabilities.multifd || capabilities["mapped-ram"];
+  return new ImageSource(await (wantsMemory ? loadImage(path) : openImage(path)));
 }

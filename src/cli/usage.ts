@@ -34,6 +34,7 @@ Machine options
   --seed N           what the guest stress makes its pages from
   --dirty-log KIND   insist on kernel, barrier or hash to learn which pages were written
   --run DURATION     receive --guest: end after so long instead of at Ctrl-C
+  --format FORMAT    receive --save: stream (for any QEMU), or mapped-ram (QEMU 9.0 and newer)
 Analyze options (IMAGE: a file, file:PATH,offset=N, or - for the standard input)
   -d, --dump state|desc   QEMU's analyze-migration.py: devices' state, or their description, as JSON
   -m, --memory            every page, too

@@ -64,6 +64,10 @@ export class MachineSource implements OutgoingMachine {
     return this.#sections.registry.blockers;
   }
 
+  unplugPending(): boolean {
+    return this.#sections.registry.devices.some((device) => device.unplugPending());
+  }
+
   markAllDirty(): void {
     for (const block of this.ram.blocks) block.dirty.fill(0, block.pageCount, true);
   }

@@ -41,7 +41,7 @@ export async function handOver(context: HandoverContext): Promise<void> {
   const { check } = trouble;
   if (machine.sendsSwitchoverStart) writeCommand(stream.writer, Command.SWITCHOVER_START);
   await ram.saver.sendEnd(check);
-  await ram.multifd?.end(check);
+  await ram.channels?.end(check);
   const description = machine.saveDevices(stream.writer, sent);
   if (returnPath) {
     writePing(stream.writer, PING_LOADED);
@@ -49,7 +49,7 @@ export async function handOver(context: HandoverContext): Promise<void> {
     await destination.pong(PING_LOADED);
   }
   await stream.written(check);
-  if (ram.multifd) await trouble.guard(ram.multifd.ended());
+  if (ram.channels) await trouble.guard(ram.channels.ended());
   check();
   // Nothing is awaited from here to the byte: either it goes out, or this side still has the machine.
   allSent();
