@@ -60,8 +60,6 @@ async function qemuXbzrle(): Promise<number> {
   await source.setCapabilities({ xbzrle: true });
   await source.setParameters({
     ...{ "max-bandwidth": 10 ** 12, "downtime-limit": 0, "xbzrle-cache-size": 256 * MIB },
-    // So it never ends by itself, however slow the guest is at the moment.
-    "avail-switchover-bandwidth": 1,
   });
   await source.serial.waitForHeartbeats(3);
   await source.setParameters({ "downtime-limit": 1 });
