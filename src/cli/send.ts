@@ -31,7 +31,7 @@ export async function send(args: SendArguments): Promise<number> {
   await using dirtying = machine && new MachineDirtying(machine, args.dirtyLog);
   await using spares = new SpareWorkers();
   const control: MigrationControl = new MigrationControl({
-    source: () => dirtying?.source() ?? imageSource(args.from!, control),
+    source: () => dirtying?.source() ?? imageSource(args, control),
     transport: transportOf(args),
     spares,
   });
@@ -76,6 +76,10 @@ async function makeMachine(args: SendArguments): Promise<Machine> {
 }
 
 /** Images are served from where they lie; multifd's threads want RAM that is loaded. */
-async function imageSource(path: string, { capabilities }: MigrationControl): Promise<ImageSource> {
-  return new ImageSource(await (capabilities.multifd ? loadImage(path) : openImage(path)));
+async function imageSource(
+  { from, hostPages }: SendArguments,
+  { capabilities }: MigrationControl,
+): Promise<ImageSource> {
+  const image = await (capabilities.multifd ? loadImage(from!) : openImage(from!));
+  return new ImageSource(image, capabilities["postcopy-ram"] ? hostPages : {});
 }
