@@ -11,6 +11,7 @@ import type { HostPages } from "../control/host_pages.ts";
 import type { CapabilityChanges } from "../control/migration_control.ts";
 import type { DirtyLogKind } from "../dirty/dirty_log.ts";
 import { UsageError } from "../errors.ts";
+import { IMAGE_FORMATS, type ImageFormat } from "../image/image_format.ts";
 import { parseSize } from "../machine/size.ts";
 import { parseUri } from "../transport/uri.ts";
 import { parseDuration } from "./duration.ts";
@@ -59,6 +60,8 @@ export interface ReceiveArguments extends MigrationArguments, MachineArguments {
   readonly uri: string | undefined;
   readonly guests: readonly string[];
   readonly save: string | undefined;
+  /** What the image is written as. */
+  readonly format: ImageFormat;
   readonly discard: boolean;
   /** How long a guest runs here before the program ends, in milliseconds; otherwise until a signal. */
   readonly run: number | undefined;
@@ -110,17 +113,24 @@ export function parseReceive(args: readonly string[]): ReceiveArguments {
         "--discard (it is measured and thrown away)",
     });
   }
-  const format = given.text("format");
-  if (format !== undefined && format !== "stream") {
-    throw new UsageError(`There is no format "${format}" for images`, { advice: "Write stream" });
-  }
+  const format = formatOf(given.text("format"), save);
   const run = given.text("run");
   return {
     ...migration,
     ...machineArguments(given),
-    ...{ uri, guests, save, discard },
+    ...{ uri, guests, save, format, discard },
     run: run === undefined ? undefined : parseDuration(run, "--run"),
   };
+}
+
+function formatOf(format: string | undefined, save: string | undefined): ImageFormat {
+  if (format === undefined) return "stream";
+  if (save === undefined) throw new UsageError("--format is for the image that --save writes");
+  const known = IMAGE_FORMATS.find((each) => each === format);
+  if (known) return known;
+  throw new UsageError(`There is no format "${format}" for images`, {
+    advice: `Write ${IMAGE_FORMATS.join(" or ")}`,
+  });
 }
 
 /** What was given, before it has types. */

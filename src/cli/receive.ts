@@ -79,10 +79,10 @@ interface Place extends AsyncDisposable {
 }
 
 async function makePlace(args: ReceiveArguments, output: Output): Promise<Place> {
-  const { save } = args;
+  const { save, format } = args;
   if (args.guests.length > 0) return await RunningPlace.create(args, output);
   if (save === undefined) return new ImagePlace(() => Promise.resolve(), "thrown away");
-  return new ImagePlace((image) => saveImage(image, save), `saved as ${save}`);
+  return new ImagePlace((image) => saveImage(image, save, format), `saved as ${save}`);
 }
 
 /** A place for an image. */

@@ -75,11 +75,12 @@ async function makeMachine(args: SendArguments): Promise<Machine> {
   });
 }
 
-/** Images are served from where they lie; multifd's threads want RAM that is loaded. */
+/** Images are served from where they lie; who does not send records wants RAM that is loaded. */
 async function imageSource(
   { from, hostPages }: SendArguments,
   { capabilities }: MigrationControl,
 ): Promise<ImageSource> {
-  const image = await (capabilities.multifd ? loadImage(from!) : openImage(from!));
+  const wantsMemory = capabilities.multifd || capabilities["mapped-ram"];
+  const image = await (wantsMemory ? loadImage(from!) : openImage(from!));
   return new ImageSource(image, capabilities["postcopy-ram"] ? hostPages : {});
 }

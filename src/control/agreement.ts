@@ -7,7 +7,7 @@
  */
 import { IncompatibleError, SettingError } from "../errors.ts";
 import { formatUuid, sameUuid } from "../machine/uuid.ts";
-import type { Configuration } from "../wire/configuration.ts";
+import { type Configuration, hasCapability, withCapability } from "../wire/configuration.ts";
 import { type Capabilities, type CapabilityName, isCapabilityName } from "./capabilities.ts";
 import type { OutgoingMachine } from "./outgoing_machine.ts";
 
@@ -19,24 +19,34 @@ export function sentConfiguration(
   machine: Pick<OutgoingMachine, "configuration" | "uuid">,
   capabilities: Capabilities,
 ): Configuration {
-  const { configuration, uuid } = machine;
+  const { uuid } = machine;
+  const mappedRam = capabilities["mapped-ram"];
+  const configuration = withCapability(machine.configuration, "mapped-ram", mappedRam);
   return capabilities["validate-uuid"] && uuid ? { ...configuration, uuid } : configuration;
 }
 
 /** Whether a stream leaves out the RAM that both sides have as a file (`x-ignore-shared`). */
-export function leavesRamOut({ capabilities }: Configuration): boolean {
-  return capabilities?.includes("x-ignore-shared") ?? false;
+export function leavesRamOut(configuration: Configuration): boolean {
+  return hasCapability(configuration, "x-ignore-shared");
 }
 
 /**
- * Refuses what `x-ignore-shared` is not for: the RAM of a machine here is no file that another process
- * has. From an image such RAM is missing or not, whatever its sender is told.
+ * Refuses capabilities that would not have their effect on what is to be sent. `x-ignore-shared` has none,
+ * because the RAM of a machine here is no file that another process has; from an image such RAM is missing
+ * or not, whatever its sender is told. A `background-snapshot` would be an ordinary migration.
  * @throws {SettingError} If the machine cannot be sent with these capabilities.
  */
 export function requireSendable(
   { configuration }: Pick<OutgoingMachine, "configuration">,
   capabilities: Capabilities,
 ): void {
+  if (capabilities["background-snapshot"]) {
+    throw new SettingError(
+      "Capability 'background-snapshot' is not possible: a guest here does not wait until a page that " +
+        "it wants to write is saved",
+      { advice: "Turn it off: without it, a machine is saved as it is at the end." },
+    );
+  }
   const leftOut = leavesRamOut(configuration);
   if (capabilities["x-ignore-shared"] && !leftOut) {
     throw new SettingError(
@@ -45,9 +55,11 @@ export function requireSendable(
       { advice: "Turn it off; it is for images of a QEMU that had it on." },
     );
   }
-  if (capabilities["postcopy-ram"] && leftOut) {
+  const excluded = [["postcopy-ram", "Postcopy"], ["mapped-ram", "Mapped-ram"]] as const;
+  for (const [name, words] of excluded) {
+    if (!capabilities[name] || !leftOut) continue;
     throw new SettingError(
-      "Postcopy is not compatible with ignore-shared, which the image was made with",
+      `${words} is not compatible with ignore-shared, which the image was made with`,
     );
   }
 }

@@ -13,7 +13,7 @@ import {
   StreamFormatError,
 } from "../errors.ts";
 import type { FaultThread } from "../postcopy/fault_thread.ts";
-import type { IncomingStream } from "../ram/incoming_stream.ts";
+import { IncomingStream } from "../ram/incoming_stream.ts";
 import { loadStream } from "../savevm/load.ts";
 import type { MigrationUri } from "../transport/uri.ts";
 import { readVmDescription } from "../wire/vm_description.ts";
@@ -26,6 +26,7 @@ import { IncomingLink } from "./incoming_link.ts";
 import type { IncomingOptions } from "./incoming_options.ts";
 import { IncomingPostcopy } from "./incoming_postcopy.ts";
 import type { IncomingTarget } from "./incoming_target.ts";
+import { requireTransport } from "./multi_channel.ts";
 import type { MigrationInfo } from "./migration_info.ts";
 import { INCOMING, type IncomingEvent, type MigrationStatus } from "./migration_status.ts";
 import type { ProvidedRam } from "./provided_ram.ts";
@@ -114,10 +115,10 @@ export class IncomingMigration {
     const failure = this.#failure ??
       (this.status === "postcopy-paused" ? this.#postcopy?.lastLoss : undefined);
     const withBlocktime = this.#settings.capabilities["postcopy-blocktime"];
-    const { multifd } = this.#link;
+    const { channels } = this.#link;
     return {
       ...(this.status !== "none" && { status: this.status }),
-      ...(multifd && { "multifd-channels": channelInfos(multifd.counters) }),
+      ...(channels && { "multifd-channels": channelInfos(channels) }),
       ...this.#postcopy?.info(withBlocktime),
       ...(failure && ["failed", "postcopy-paused"].includes(this.status) && {
         "error-desc": failure.explanation,
@@ -128,6 +129,7 @@ export class IncomingMigration {
   /**
    * Changes its capabilities, as long as it only listens.
    * @throws {StateError} Once a source has come, and for those that decide how one connects.
+   * @throws {SettingError} If the address does not give what they need.
    */
   setCapabilities(capabilities: Capabilities): void {
     if (this.status !== "setup") throw new StateError("There's a migration process in progress");
@@ -136,6 +138,7 @@ export class IncomingMigration {
       if (capabilities[name] === before[name]) continue;
       throw new StateError(`${words} must be set before incoming starts`);
     }
+    requireTransport(this.#settings.uri, { ...this.#settings, capabilities });
     this.#settings.capabilities = capabilities;
   }
 
@@ -203,8 +206,10 @@ export class IncomingMigration {
     await this.#link.accept();
     await this.#provided?.[Symbol.asyncDispose]();
     const { faults, stream } = this.#link;
-    if (faults) this.#provided = undefined; // postcopy looks itself after what has not come
-    if (faults) this.#postcopy = this.#makePostcopy(faults, stream!);
+    if (faults && stream instanceof IncomingStream) {
+      this.#provided = undefined; // postcopy looks itself after what has not come
+      this.#postcopy = this.#makePostcopy(faults, stream);
+    }
     this.#status.move("channels-complete");
   }
 

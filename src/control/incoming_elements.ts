@@ -17,6 +17,7 @@ import type { Configuration } from "../wire/configuration.ts";
 import type { FullSectionHeader } from "../wire/section.ts";
 import { leavesRamOut, requireSameCapabilities } from "./agreement.ts";
 import type { IncomingLink } from "./incoming_link.ts";
+import { IncomingMappedRam } from "./incoming_mapped_ram.ts";
 import type { IncomingOptions } from "./incoming_options.ts";
 import type { IncomingMultifd } from "./incoming_multifd.ts";
 import type { IncomingPostcopy } from "./incoming_postcopy.ts";
@@ -54,10 +55,14 @@ export class IncomingElements implements LoadTarget {
     return this.#ram;
   }
 
-  /** Whether all of RAM has come. A background snapshot's has no END: it ends when each page is there. */
+  /**
+   * Whether all of RAM has come. A background snapshot's has no END: it ends when each page is there. In a
+   * mapped-ram file each is there from the start, and right when the file was finished.
+   */
   get hasAllRam(): boolean {
-    return this.#loader?.complete ||
-      (this.#ram?.ram.blocks.every((block) => block.received.count() === block.pageCount) ?? false);
+    if (this.#loader?.complete) return true;
+    if (!this.#ram || this.options.link.stream instanceof IncomingMappedRam) return false;
+    return this.#ram.ram.blocks.every((block) => block.received.count() === block.pageCount);
   }
 
   configuration(configuration: Configuration): void {
@@ -121,16 +126,21 @@ export class IncomingElements implements LoadTarget {
     }
     if (this.#loader) throw new StreamFormatError("The stream has a second RAM section");
     const { link, target, onRamEnd } = this.options;
+    const { pageSize } = this;
+    const { stream } = link;
     return this.#loader = new RamLoader({
       dialect: {
-        pageSize: this.pageSize,
+        pageSize,
         ignoreShared: leavesRamOut(this.#configuration!),
+        ...stream instanceof IncomingMappedRam && {
+          afterBlock: (entry) => stream.readPlace(entry, pageSize),
+        },
       },
       prepare: async (blocks) => {
         link.begun();
         const ram = await target.prepareRam(blocks, sectionId);
         this.#ram = { ram, sectionId };
-        link.stream!.setRam(ram);
+        await stream!.setRam(ram);
         link.multifd?.start(ram);
       },
       loadPages: () => link.stream!.loadPages(),

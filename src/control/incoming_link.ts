@@ -13,10 +13,12 @@ import { listen } from "../transport/listen.ts";
 import type { Listener } from "../transport/listener.ts";
 import type { MigrationUri } from "../transport/uri.ts";
 import { acceptChannels } from "./incoming_channels.ts";
+import type { NamedCounters } from "./channel_info.ts";
+import { IncomingMappedRam } from "./incoming_mapped_ram.ts";
 import { IncomingMultifd } from "./incoming_multifd.ts";
 import type { IncomingOptions } from "./incoming_options.ts";
 import { DirectReturnPath, IncomingReturnPath } from "./incoming_return_path.ts";
-import { requireMultiChannel } from "./multi_channel.ts";
+import { requireMultiChannel, requireTransport } from "./multi_channel.ts";
 import { prepareIncoming } from "./spare_threads.ts";
 import { tlsTransport } from "./tls_options.ts";
 import type { Trouble } from "./trouble.ts";
@@ -49,7 +51,7 @@ export class IncomingLink implements AsyncDisposable {
   readonly #abort = new AbortController();
   #listener: Listener | undefined;
   #endpoint: Endpoint | undefined;
-  #stream: IncomingStream | undefined;
+  #stream: IncomingStream | IncomingMappedRam | undefined;
   #multifd: IncomingMultifd | undefined;
   #preempt: Promise<Endpoint> | undefined;
   #faults: FaultThread | undefined;
@@ -68,8 +70,15 @@ export class IncomingLink implements AsyncDisposable {
   }
 
   /** The main channel, once a source has come. */
-  get stream(): IncomingStream | undefined {
+  get stream(): IncomingStream | IncomingMappedRam | undefined {
     return this.#stream;
+  }
+
+  /** The figures of the channels of multifd, if there are any. */
+  get channels(): readonly NamedCounters[] | undefined {
+    if (!this.options.settings.capabilities.multifd) return undefined;
+    if (this.#stream instanceof IncomingMappedRam) return this.#stream.threads;
+    return this.#multifd?.counters;
   }
 
   /** The channels of multifd, if there are any. */
@@ -94,7 +103,7 @@ export class IncomingLink implements AsyncDisposable {
 
   /** Bytes received so far, on all channels but preempt. */
   get received(): number {
-    return this.#receivedBefore + (this.#stream?.counters.get("bytes") ?? 0) +
+    return this.#receivedBefore + (this.#stream?.received ?? 0) +
       (this.#multifd?.received ?? 0);
   }
 
@@ -105,9 +114,9 @@ export class IncomingLink implements AsyncDisposable {
    */
   async listen(): Promise<MigrationUri> {
     const { settings } = this.options;
-    for (const capability of ["multifd", "postcopy-preempt"] as const) {
-      if (settings.capabilities[capability]) requireMultiChannel(settings.uri, capability);
-    }
+    requireTransport(settings.uri, settings);
+    const { "postcopy-preempt": preempt } = settings.capabilities;
+    if (preempt) requireMultiChannel(settings.uri, "postcopy-preempt");
     this.#listener = await this.listenOn(settings.uri, this.#abort.signal);
     prepareIncoming(this.spares, settings);
     return this.#listener.uri;
@@ -133,14 +142,16 @@ export class IncomingLink implements AsyncDisposable {
     const { capabilities, parameters, channelsTimeout } = settings;
     const timeoutMs = channelsTimeout ??
       (parameters["tls-creds"] === "" ? undefined : TLS_CHANNELS_TIMEOUT_MS);
+    // The threads that read a mapped-ram file open it themselves.
+    const hasChannels = capabilities.multifd && !capabilities["mapped-ram"];
     const { main, multifd } = await acceptChannels(this.#listener!, {
-      multifd: capabilities.multifd ? parameters["multifd-channels"] : 0,
+      multifd: hasChannels ? parameters["multifd-channels"] : 0,
       ...uuid && { uuid },
       ...timeoutMs !== undefined && { timeoutMs },
       signal: this.#abort.signal,
     });
     this.#endpoint = main;
-    if (capabilities.multifd) this.#multifd = this.#startMultifd(multifd);
+    if (hasChannels) this.#multifd = this.#startMultifd(multifd);
     if (capabilities["postcopy-preempt"]) {
       this.#preempt = this.#acceptPreempt();
       this.#preempt.catch(() => {}); // who waits for it hears of it
@@ -150,7 +161,7 @@ export class IncomingLink implements AsyncDisposable {
 
   /** The main channel is another one from now on. */
   goOnWith(stream: IncomingStream): void {
-    this.#receivedBefore += this.#stream?.counters.get("bytes") ?? 0;
+    this.#receivedBefore += this.#stream?.received ?? 0;
     this.#stream = stream;
   }
 
@@ -213,13 +224,20 @@ export class IncomingLink implements AsyncDisposable {
 
   async #startMain(main: Endpoint): Promise<void> {
     const { spares } = this;
+    const { settings, trouble } = this.options;
+    if (settings.capabilities["mapped-ram"]) {
+      const options = { ...settings, spares, check: trouble.check };
+      this.#stream = new IncomingMappedRam(main.file!, options);
+      return;
+    }
     const halves = main.direction === "both" ? main.handOffHalves() : undefined;
-    this.#stream = await IncomingStream.start(halves?.read ?? main.handOff(), spares);
+    const stream = await IncomingStream.start(halves?.read ?? main.handOff(), spares);
+    this.#stream = stream;
     if (!halves) return;
-    if (this.options.settings.capabilities["postcopy-ram"]) {
+    if (settings.capabilities["postcopy-ram"]) {
       this.#faults = await FaultThread.start({
         ...{ channel: halves.write, spares },
-        onLost: (error) => this.#stream?.break(error),
+        onLost: (error) => stream.break(error),
         onFailure: this.options.onFaultFailure,
       });
     }

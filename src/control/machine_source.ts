@@ -13,6 +13,7 @@ import { jsonText } from "../vmstate/vmsd_json.ts";
 import type { ByteWriter } from "../wire/byte_writer.ts";
 import type { Configuration } from "../wire/configuration.ts";
 import { ElementType, writeFullSectionHeader, writeSectionFooter } from "../wire/section.ts";
+import { configurationJson } from "./configuration_json.ts";
 import { type MachineSections, machineSections } from "./machine_sections.ts";
 import { VcpuDirtyLimit } from "./dirty_limit.ts";
 import type { DirtyLogTurns } from "./dirty_log_turns.ts";
@@ -63,6 +64,10 @@ export class MachineSource implements OutgoingMachine {
     return this.#sections.registry.blockers;
   }
 
+  unplugPending(): boolean {
+    return this.#sections.registry.devices.some((device) => device.unplugPending());
+  }
+
   markAllDirty(): void {
     for (const block of this.ram.blocks) block.dirty.fill(0, block.pageCount, true);
   }
@@ -100,7 +105,7 @@ export class MachineSource implements OutgoingMachine {
     await this.machine.stop("postmigrate");
   }
 
-  saveDevices(writer: ByteWriter): Uint8Array {
+  saveDevices(writer: ByteWriter, sent: Configuration): Uint8Array {
     const devices = [];
     for (const section of this.#sections.registry.devices) {
       if (!section.needed()) continue;
@@ -109,6 +114,8 @@ export class MachineSource implements OutgoingMachine {
       devices.push(section.save(writer));
       writeSectionFooter(writer, section.sectionId);
     }
-    return new TextEncoder().encode(jsonText({ page_size: this.ram.pageSize, devices }));
+    const configuration = configurationJson(sent);
+    const description = { configuration, page_size: this.ram.pageSize, devices };
+    return new TextEncoder().encode(jsonText(description));
   }
 }

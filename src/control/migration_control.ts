@@ -16,7 +16,7 @@ import { IncomingMigration } from "./incoming.ts";
 import type { IncomingTarget } from "./incoming_target.ts";
 import type { MigrationEvent, MigrationInfo } from "./migration_info.ts";
 import { isRunning, type MigrationStatus } from "./migration_status.ts";
-import { requireMultiChannel } from "./multi_channel.ts";
+import { requireTransport } from "./multi_channel.ts";
 import { OutgoingMigration } from "./outgoing.ts";
 import type { OutgoingMachine } from "./outgoing_machine.ts";
 import {
@@ -194,7 +194,7 @@ export class MigrationControl {
     if (resume) return this.#resume(uri);
     const settings = this.#settings(options);
     this.#refuseWhileRunning();
-    if (settings.capabilities.multifd) requireMultiChannel(uri);
+    requireTransport(uri, settings);
     const { source, transport, spares } = this.options;
     if (!source) throw new StateError("There is no machine here to migrate");
     const [reason] = this.blockedReasons;
@@ -226,7 +226,7 @@ export class MigrationControl {
     const uri = typeof from === "string" ? parseUri(from) : from;
     const settings = this.#settings(options);
     this.#refuseWhileRunning();
-    if (settings.capabilities.multifd) requireMultiChannel(uri);
+    requireTransport(uri, settings);
     const { target, transport, spares } = this.options;
     if (!target) throw new StateError("There is no place here for a machine");
     this.#listeningAt = undefined;

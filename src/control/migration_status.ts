@@ -9,6 +9,7 @@
 export const MIGRATION_STATUSES = [
   "none",
   "setup",
+  "wait-unplug",
   "active",
   "pre-switchover",
   "device",
@@ -28,6 +29,7 @@ export type MigrationStatus = typeof MIGRATION_STATUSES[number];
 /** What can happen to an outgoing migration. */
 export type OutgoingEvent =
   | "start"
+  | "unplug-pending"
   | "setup-done"
   | "pause-before-switchover"
   | "switchover"
@@ -66,7 +68,13 @@ const RESTART = { start: "setup" } as const;
 /** Outgoing: by status and event, the next status; what is missing is not allowed. */
 export const OUTGOING: StatusTable<OutgoingEvent> = {
   none: RESTART,
-  setup: { "setup-done": "active", error: "failed", cancel: "cancelling" },
+  setup: {
+    "unplug-pending": "wait-unplug",
+    "setup-done": "active",
+    error: "failed",
+    cancel: "cancelling",
+  },
+  "wait-unplug": { "setup-done": "active", error: "failed", cancel: "cancelling" },
   active: {
     "pause-before-switchover": "pre-switchover",
     switchover: "device",

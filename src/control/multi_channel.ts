@@ -1,5 +1,6 @@
 /**
- * What both sides of a multifd migration take from the settings.
+ * What the settings ask of the address, on both sides (QEMU `migration/migration.c`,
+ * `migration_channels_and_transport_compatible`), and what multifd takes from them.
  *
  * @module
  */
@@ -7,6 +8,7 @@ import { SettingError } from "../errors.ts";
 import type { MultifdCompression, MultifdMethod } from "../multifd/method.ts";
 import type { TransportOptions } from "../transport/options.ts";
 import { formatUri, type MigrationUri } from "../transport/uri.ts";
+import type { Capabilities } from "./capabilities.ts";
 import type { Parameters } from "./parameters.ts";
 
 /** Addresses to which one can connect more than once. */
@@ -25,6 +27,36 @@ export function requireMultiChannel(uri: MigrationUri, capability = "multifd"): 
       advice: `Turn the capability ${capability} off.`,
     },
   );
+}
+
+/**
+ * Refuses an address that does not give what the capabilities need.
+ * @throws {SettingError} If it gives a single connection or no file, or a parameter does not go with a file.
+ */
+export function requireTransport(
+  uri: MigrationUri,
+  { capabilities, parameters }: { capabilities: Capabilities; parameters: Parameters },
+): void {
+  if (!capabilities["mapped-ram"]) {
+    if (capabilities.multifd) requireMultiChannel(uri);
+    return;
+  }
+  if (uri.kind !== "file") {
+    throw new SettingError(
+      `Migration requires seekable transport (e.g. file), not ${formatUri(uri)}`,
+      { advice: "Turn the capability mapped-ram off, or use file:PATH." },
+    );
+  }
+  if (capabilities["x-ignore-shared"]) {
+    throw new SettingError("Cannot leave shared RAM out of a mapped-ram file", {
+      advice: "QEMU writes such files and cannot load them: turn x-ignore-shared off.",
+    });
+  }
+  if (parameters["multifd-compression"] !== "none") {
+    throw new SettingError("Cannot use compression with mapped-ram", {
+      advice: "Set multifd-compression to none.",
+    });
+  }
 }
 
 /**

@@ -22,10 +22,11 @@ import {
   StateError,
 } from "../errors.ts";
 import type { MigrationUri } from "../transport/uri.ts";
+import { sentConfiguration } from "./agreement.ts";
 import { AnnouncedStatus } from "./announced_status.ts";
 import type { MigrationInfo } from "./migration_info.ts";
 import { type MigrationStatus, OUTGOING, type OutgoingEvent } from "./migration_status.ts";
-import { PING_OPENED, writeBeginning } from "./outgoing_beginning.ts";
+import { PING_OPENED, waitForUnplug, writeBeginning } from "./outgoing_beginning.ts";
 import { handOver, handoverUnknown } from "./outgoing_handover.ts";
 import { OutgoingLink } from "./outgoing_link.ts";
 import type { OutgoingMachine } from "./outgoing_machine.ts";
@@ -220,6 +221,11 @@ export class OutgoingMigration {
     writeBeginning(this.#link, this.machine, this.options.capabilities);
     this.#ram.synced(0);
     await this.#ram.saver.sendStart(this.machine.blocks, this.#link.trouble.check);
+    await waitForUnplug(
+      this.machine,
+      this.#link.trouble,
+      () => this.#status.move("unplug-pending"),
+    );
     this.#statistics.setupDone();
     this.#status.move("setup-done");
   }
@@ -259,6 +265,7 @@ export class OutgoingMigration {
   async #handOver(): Promise<void> {
     await handOver({
       ...{ machine: this.machine, link: this.#link, ram: this.#ram },
+      sent: sentConfiguration(this.machine, this.options.capabilities),
       allSent: () => this.#handedOver = true,
     });
     this.#statistics.guestRuns();
@@ -267,11 +274,11 @@ export class OutgoingMigration {
   /** The handover by postcopy. Multifd channels have done their part: what is left goes over the main one. */
   async #runThere(): Promise<void> {
     const { trouble } = this.#link;
-    const { multifd, saver } = this.#ram;
-    if (multifd) {
+    const { channels, saver } = this.#ram;
+    if (channels) {
       await saver.sendSync(trouble.check);
-      await multifd.end(trouble.check);
-      await trouble.guard(multifd.ended());
+      await channels.end(trouble.check);
+      await trouble.guard(channels.ended());
     }
     await this.#postcopy.run(this.#link);
   }

@@ -18,9 +18,11 @@ import { connect } from "../transport/connect.ts";
 import type { Endpoint } from "../transport/endpoint.ts";
 import type { TransportOptions } from "../transport/options.ts";
 import type { MigrationUri } from "../transport/uri.ts";
+import type { NamedCounters } from "./channel_info.ts";
 import { compressionOf, requireMultiChannel } from "./multi_channel.ts";
 import type { OutgoingMachine } from "./outgoing_machine.ts";
 import type { Parameters } from "./parameters.ts";
+import type { Watched } from "./stall_watch.ts";
 
 /** The UUID of a machine that has none. */
 const NO_UUID = new Uint8Array(16);
@@ -44,8 +46,25 @@ export interface ChannelWorkersOptions {
   readonly onFailure: (error: MigrationError) => void;
 }
 
+/** Threads that send pages, beside the main channel. */
+export interface PageChannels extends AsyncDisposable {
+  /** Starts the threads; they take pages as they come up. */
+  start(workers: ChannelWorkersOptions): PageThreads;
+  /** Makes what sends the `ram` section. @param stream The main channel. */
+  saver(stream: OutgoingStream): RamSaver;
+  /** Ends them once they have sent everything. */
+  end(check: () => void): Promise<void>;
+  /** Resolves when all have. */
+  ended(): Promise<void>;
+}
+
+/** Such threads at work. */
+export interface PageThreads extends Watched {
+  readonly counters: readonly NamedCounters[];
+}
+
 /** All multifd channels of one outgoing migration. */
-export class OutgoingChannels implements AsyncDisposable {
+export class OutgoingChannels implements PageChannels {
   readonly #dialect: MultifdDialect;
   #sender: MultifdSender | undefined;
 
@@ -85,7 +104,6 @@ export class OutgoingChannels implements AsyncDisposable {
     throw reason.at({ channel: `multifd ${failed}` });
   }
 
-  /** Starts the workers; they take pages as they come up. */
   start(workers: ChannelWorkersOptions): MultifdSender {
     const { machine, parameters, transport } = this.options;
     return this.#sender = new MultifdSender({
@@ -98,19 +116,16 @@ export class OutgoingChannels implements AsyncDisposable {
     });
   }
 
-  /** Makes what sends the `ram` section. @param stream The main channel. */
   saver(stream: OutgoingStream): RamSaver {
     const { ram, ramSectionId } = this.options.machine;
     const zeroPass = this.#zerosOnMain ? new ZeroPass(stream) : undefined;
     return new RamSaver(ram, stream, this.#sender!, ramSectionId, zeroPass);
   }
 
-  /** Ends the channels once they have sent everything. */
   async end(check: () => void): Promise<void> {
     await this.#sender!.end(check);
   }
 
-  /** Resolves when all have. */
   async ended(): Promise<void> {
     await this.#sender!.ended();
   }

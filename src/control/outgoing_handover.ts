@@ -9,6 +9,7 @@
  */
 import { HandoverUnknownError, type MigrationError } from "../errors.ts";
 import { Command, writeCommand, writePing } from "../wire/command.ts";
+import type { Configuration } from "../wire/configuration.ts";
 import { ElementType } from "../wire/section.ts";
 import { writeVmDescription } from "../wire/vm_description.ts";
 import type { OutgoingLink } from "./outgoing_link.ts";
@@ -24,6 +25,8 @@ export interface HandoverContext {
   readonly machine: OutgoingMachine;
   readonly link: OutgoingLink;
   readonly ram: OutgoingRam;
+  /** What the stream began with. */
+  readonly sent: Configuration;
   /** Called right before the byte. */
   readonly allSent: () => void;
 }
@@ -32,20 +35,21 @@ export interface HandoverContext {
  * Sends the rest, the devices and the end, and waits until the machine is the destination's.
  * @throws {MigrationError} If it is not, or nobody knows.
  */
-export async function handOver({ machine, link, ram, allSent }: HandoverContext): Promise<void> {
+export async function handOver(context: HandoverContext): Promise<void> {
+  const { machine, link, ram, sent, allSent } = context;
   const { stream, returnPath, destination, trouble } = link;
   const { check } = trouble;
   if (machine.sendsSwitchoverStart) writeCommand(stream.writer, Command.SWITCHOVER_START);
   await ram.saver.sendEnd(check);
-  await ram.multifd?.end(check);
-  const description = machine.saveDevices(stream.writer);
+  await ram.channels?.end(check);
+  const description = machine.saveDevices(stream.writer, sent);
   if (returnPath) {
     writePing(stream.writer, PING_LOADED);
     await stream.flush(check);
     await destination.pong(PING_LOADED);
   }
   await stream.written(check);
-  if (ram.multifd) await trouble.guard(ram.multifd.ended());
+  if (ram.channels) await trouble.guard(ram.channels.ended());
   check();
   // Nothing is awaited from here to the byte: either it goes out, or this side still has the machine.
   allSent();

@@ -12,7 +12,7 @@ import { OutgoingStream } from "../ram/outgoing_stream.ts";
 import type { RunEncoderOptions } from "../ram/run_encoder.ts";
 import { type JobRing, Progress } from "../threads/job_ring.ts";
 import type { SpareWorkers } from "../threads/spare_workers.ts";
-import type { ChannelSpec } from "../transport/channel.ts";
+import type { ChannelSpec, FileSpec } from "../transport/channel.ts";
 import { connect } from "../transport/connect.ts";
 import type { Endpoint } from "../transport/endpoint.ts";
 import type { SocketOptions, TransportOptions } from "../transport/options.ts";
@@ -90,6 +90,11 @@ export class OutgoingLink implements AsyncDisposable {
       signal: this.#abort.signal,
       timeoutMs: CONNECT_TIMEOUT_MS,
     };
+  }
+
+  /** The file that the stream goes to, if it goes to one. */
+  get file(): FileSpec | undefined {
+    return this.#endpoint?.file;
   }
 
   /** The main channel, once the threads are there. */

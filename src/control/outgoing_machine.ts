@@ -29,6 +29,8 @@ export interface OutgoingMachine {
   readonly running: boolean;
   /** Why the machine cannot be migrated, if it cannot. */
   readonly blockers: readonly string[];
+  /** Whether it still has a device that its guest must give back before it can move; where there are some. */
+  unplugPending?(): boolean;
   /** Sets the dirty bits of the pages that must be sent at least once, and `untouched` of those never written. */
   markAllDirty(): void;
   /** Starts the log of the guest's writes; an image, which nobody writes, has none. */
@@ -47,7 +49,8 @@ export interface OutgoingMachine {
   handedOver(): Promise<void>;
   /**
    * Appends all sections that are sent once, of the stopped machine.
+   * @param sent The configuration that the stream began with.
    * @returns The JSON description of the stream.
    */
-  saveDevices(writer: ByteWriter): Uint8Array;
+  saveDevices(writer: ByteWriter, sent: Configuration): Uint8Array;
 }

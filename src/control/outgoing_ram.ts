@@ -12,7 +12,9 @@ import type { SpareWorkers } from "../threads/spare_workers.ts";
 import type { MigrationUri } from "../transport/uri.ts";
 import type { Capabilities } from "./capabilities.ts";
 import type { MigrationEvent, MigrationInfo } from "./migration_info.ts";
-import { OutgoingChannels } from "./outgoing_channels.ts";
+import { OutgoingMappedRam } from "./mapped_ram.ts";
+import { requireTransport } from "./multi_channel.ts";
+import { OutgoingChannels, type PageChannels } from "./outgoing_channels.ts";
 import type { OutgoingLink } from "./outgoing_link.ts";
 import type { OutgoingMachine } from "./outgoing_machine.ts";
 import type { OutgoingStatistics } from "./outgoing_statistics.ts";
@@ -38,7 +40,7 @@ export interface OutgoingRamOptions {
 /** One migration's RAM. */
 export class OutgoingRam implements AsyncDisposable {
   readonly #xbzrle: OutgoingXbzrle | undefined;
-  #multifd: OutgoingChannels | undefined;
+  #channels: PageChannels | undefined;
   #saver: RamSaver | undefined;
   #log: DirtyLogChoice | undefined;
 
@@ -53,9 +55,9 @@ export class OutgoingRam implements AsyncDisposable {
     return this.#saver!;
   }
 
-  /** The channels of multifd, if there are any. */
-  get multifd(): OutgoingChannels | undefined {
-    return this.#multifd;
+  /** What sends pages beside the main channel, if anything does. */
+  get channels(): PageChannels | undefined {
+    return this.#channels;
   }
 
   /** How much there is to be sent, in bytes. */
@@ -85,22 +87,21 @@ export class OutgoingRam implements AsyncDisposable {
   async open(link: OutgoingLink): Promise<void> {
     const { uri, capabilities, machine, parameters, spares, statistics } = this.options;
     const { pages, ram, ramSectionId } = machine;
-    if (pages && capabilities.multifd) {
-      throw new SettingError("The channels of multifd cannot send pages that are not in memory", {
-        advice: "Load the image, or turn the capability multifd off.",
+    for (const capability of ["multifd", "mapped-ram"] as const) {
+      if (!pages || !capabilities[capability]) continue;
+      throw new SettingError(`With ${capability}, pages that are not in memory cannot be sent`, {
+        advice: `Load the image, or turn the capability ${capability} off.`,
       });
     }
+    requireTransport(uri, { capabilities, parameters: parameters() });
     await link.connect();
-    if (capabilities.multifd) {
-      const channels = { uri, machine, parameters: parameters(), transport: link.transport };
-      this.#multifd = await OutgoingChannels.connect(channels);
-    }
+    this.#channels = await this.#openChannels(link);
     this.#log = await machine.startDirtyLog();
     machine.markAllDirty();
     if (capabilities["postcopy-ram"]) requireAllPages(machine);
 
     const digests = this.#log?.log instanceof HashLog && { digests: this.#log.log.digests };
-    const sender = this.#multifd?.start({
+    const sender = this.#channels?.start({
       progress: link.progress,
       spares,
       ...digests,
@@ -109,16 +110,28 @@ export class OutgoingRam implements AsyncDisposable {
     await link.start({
       encoder: {
         ...{ detectZero: parameters()["zero-page-detection"] !== "none", pages, ...digests },
-        ...(this.#multifd && { onlyZero: true }),
+        ...(this.#channels && { onlyZero: true }),
         ...(this.#xbzrle && { xbzrle: this.#xbzrle.buffer }),
       },
       recovering: false,
       others: sender ? [sender] : [],
     });
     if (link.hasEarlyPreempt) await link.openPreempt();
-    statistics.addMultifd(sender?.counters ?? []);
+    if (capabilities.multifd) statistics.addMultifd(sender?.counters ?? []);
+    else for (const { counters } of sender?.counters ?? []) statistics.addChannel(counters);
     const { stream } = link;
-    this.#saver = this.#multifd?.saver(stream) ?? new RamSaver(ram, stream, stream, ramSectionId);
+    this.#saver = this.#channels?.saver(stream) ?? new RamSaver(ram, stream, stream, ramSectionId);
+  }
+
+  async #openChannels(link: OutgoingLink): Promise<PageChannels | undefined> {
+    const { uri, capabilities, machine } = this.options;
+    const parameters = this.options.parameters();
+    if (capabilities["mapped-ram"]) {
+      return new OutgoingMappedRam(link.file!, machine, { capabilities, parameters });
+    }
+    if (!capabilities.multifd) return undefined;
+    const { transport } = link;
+    return await OutgoingChannels.connect({ uri, machine, parameters, transport });
   }
 
   /**
@@ -139,10 +152,10 @@ export class OutgoingRam implements AsyncDisposable {
     emit({ event: "MIGRATION_PASS", data: { pass: statistics.syncs } });
   }
 
-  /** Ends the dirty log and the channels of multifd. */
+  /** Ends the dirty log and what sends pages beside the main channel. */
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.allSettled([
-      this.#multifd?.[Symbol.asyncDispose](),
+      this.#channels?.[Symbol.asyncDispose](),
       this.options.machine.stopDirtyLog(),
     ]);
   }

@@ -142,9 +142,8 @@ export class OutgoingStatistics {
 
   /** The object that `query-migrate` returns. */
   info(status: MigrationStatus, remaining: number): MigrationInfo {
-    const bare = status === "failed" || status === "cancelled" || status === "setup";
     if (status === "none") return {};
-    if (bare) return { status };
+    if (["setup", "wait-unplug", "failed", "cancelled"].includes(status)) return { status };
     const over = !isRunning(status);
     const total = (this.#end ?? performance.now()) - this.#start;
     return {

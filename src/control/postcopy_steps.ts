@@ -87,7 +87,7 @@ export async function sendSwitch({ machine, link }: PostcopyContext): Promise<vo
   await writeDiscards(writer, machine.ram, () => stream.flush(check));
   writePing(writer, PostcopyPing.DISCARDED);
   requests!.open();
-  writePackage(writer, (content) => machine.saveDevices(content));
+  writePackage(writer, (content) => machine.saveDevices(content, machine.configuration));
   writePing(writer, PostcopyPing.LISTENING);
   await stream.beginPostcopy(check);
 }

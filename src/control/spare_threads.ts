@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { MAPPED_READ } from "../mapped_ram/mapped_reader.ts";
+import { MAPPED_WRITE } from "../mapped_ram/mapped_writer.ts";
 import { MULTIFD_RECEIVE } from "../multifd/multifd_receiver.ts";
 import { MULTIFD_SEND } from "../multifd/multifd_sender.ts";
 import { FAULT } from "../postcopy/fault_thread.ts";
@@ -28,13 +30,17 @@ export function prepareOutgoing(spares: SpareWorkers, settings: ThreadSettings):
   spares.prepare(MAIN_SEND, 1);
   const { "return-path": returnPath, "postcopy-ram": postcopy } = settings.capabilities;
   if (returnPath || postcopy) spares.prepare(RETURN_PATH, 1);
-  spares.prepare(MULTIFD_SEND, channelsOf(settings));
+  if (settings.capabilities["mapped-ram"]) spares.prepare(MAPPED_WRITE, pageThreadsOf(settings));
+  else spares.prepare(MULTIFD_SEND, channelsOf(settings));
   prepareTls(spares, settings);
 }
 
 /** Begins to start what an incoming migration will need. */
 export function prepareIncoming(spares: SpareWorkers, settings: ThreadSettings): void {
   const { "postcopy-ram": postcopy, "postcopy-preempt": preempt } = settings.capabilities;
+  if (settings.capabilities["mapped-ram"]) {
+    return spares.prepare(MAPPED_READ, pageThreadsOf(settings));
+  }
   spares.prepare(MAIN_RECEIVE, preempt ? 2 : 1);
   if (postcopy) spares.prepare(FAULT, 1);
   spares.prepare(MULTIFD_RECEIVE, channelsOf(settings));
@@ -45,6 +51,11 @@ function prepareTls(spares: SpareWorkers, settings: ThreadSettings): void {
   if (settings.parameters["tls-creds"] === "") return;
   const { "postcopy-preempt": preempt } = settings.capabilities;
   spares.prepare(TLS_SESSION, 1 + channelsOf(settings) + (preempt ? 1 : 0));
+}
+
+/** A mapped-ram file has a thread for its pages without multifd, too. */
+function pageThreadsOf(settings: ThreadSettings): number {
+  return Math.max(1, channelsOf(settings));
 }
 
 function channelsOf({ capabilities, parameters }: ThreadSettings): number {

@@ -12,12 +12,14 @@ import { RamLoader } from "../ram/load.ts";
 import type { LoadTarget, SectionLoader } from "../savevm/load.ts";
 import { readOpaquePayload } from "../savevm/opaque_section.ts";
 import { Command, describeCommand, type ReceivedCommand } from "../wire/command.ts";
-import type { Configuration } from "../wire/configuration.ts";
+import { type Configuration, hasCapability } from "../wire/configuration.ts";
 import type { FullSectionHeader } from "../wire/section.ts";
 import type { CarriedSection } from "./machine_image.ts";
 
 /** Keeps pages. */
 export interface PageKeeper {
+  /** Takes what follows a block's entry in a mapped-ram file, for who can move to any place of the file. */
+  readPlace?(entry: RamBlockEntry, pageSize: number): Promise<void>;
   /** The list of blocks has come. */
   prepare(list: ImageBlocks): void | Promise<void>;
   /** Takes the records of pages that come next, up to the first that is none. */
@@ -29,6 +31,22 @@ export interface ImageBlocks {
   readonly configuration: Configuration;
   readonly blocks: readonly RamBlockEntry[];
   readonly ramSectionId: number;
+}
+
+/** Whether a stream's pages are not in it, but at fixed places of the file that it is in. */
+export function isMappedRam(configuration: Configuration): boolean {
+  return hasCapability(configuration, "mapped-ram");
+}
+
+/**
+ * Refuses what leaves RAM out: what is not in a mapped-ram file is zeros.
+ * @throws {IncompatibleError} If the configuration says so.
+ */
+export function requireAllRam(configuration: Configuration): void {
+  if (!hasCapability(configuration, "x-ignore-shared")) return;
+  throw new IncompatibleError("A mapped-ram file cannot leave RAM out (x-ignore-shared)", {
+    advice: "Turn one of the two capabilities off at the source, or use the format stream.",
+  });
 }
 
 /** The loader of one stream. */
@@ -84,10 +102,18 @@ export class ImageLoader implements LoadTarget {
       );
     }
     const configuration = this.#configuration!;
+    const { pages } = this;
+    const pageSize = targetPageSize(configuration.targetPageBits);
+    const isMapped = isMappedRam(configuration);
+    if (isMapped && !pages.readPlace) {
+      throw new IncompatibleError("The pages of a mapped-ram file are read from the file only");
+    }
+    if (isMapped) requireAllRam(configuration);
     return this.#ram = new RamLoader({
       dialect: {
-        pageSize: targetPageSize(configuration.targetPageBits),
-        ignoreShared: configuration.capabilities?.includes("x-ignore-shared") ?? false,
+        pageSize,
+        ignoreShared: hasCapability(configuration, "x-ignore-shared"),
+        ...isMapped && { afterBlock: (entry) => pages.readPlace!(entry, pageSize) },
       },
       prepare: async (blocks) => {
         await this.pages.prepare({ configuration, blocks, ramSectionId: header.sectionId });

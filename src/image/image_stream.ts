@@ -11,7 +11,7 @@ import { Progress } from "../threads/job_ring.ts";
 import type { FileSpec } from "../transport/channel.ts";
 import { FileChannel } from "../transport/file_channel.ts";
 import { Command, writeCommand } from "../wire/command.ts";
-import { writeConfiguration } from "../wire/configuration.ts";
+import { type Configuration, writeConfiguration } from "../wire/configuration.ts";
 import { ElementType, SECTION_FOOTER_SIZE } from "../wire/section.ts";
 import { writeStreamHeader } from "../wire/stream_header.ts";
 import { writeVmDescription } from "../wire/vm_description.ts";
@@ -43,19 +43,8 @@ export async function writeImageStream(image: MachineImage, file: FileSpec): Pro
     if (failure) throw failure;
   };
   try {
-    const { writer } = stream;
     const saver = new RamSaver(image.ram, stream, stream, image.ramSectionId);
-    writeStreamHeader(writer);
-    writeConfiguration(writer, image.configuration);
-    image.markDirty();
-    await saver.sendStart(image.blocks, check);
-    if (image.hasSwitchoverStart) writeCommand(writer, Command.SWITCHOVER_START);
-    await saver.sendEnd(check);
-    await stream.drained(check);
-    const recordsEnd = stream.counters.get("bytes") - SECTION_END_SIZE;
-    const description = image.writeSections(writer);
-    writer.u8(ElementType.EOF);
-    writeVmDescription(writer, description);
+    const recordsEnd = await writeImageElements(image, stream, saver, check);
     await stream.end(check);
     const channel = new FileChannel(file);
     try {
@@ -66,4 +55,31 @@ export async function writeImageStream(image: MachineImage, file: FileSpec): Pro
   } finally {
     await stream[Symbol.asyncDispose]();
   }
+}
+
+/**
+ * Writes all elements; the end of the stream is the caller's.
+ * @param saver Writes the section of RAM.
+ * @returns Where the last page's record ends, in bytes from the stream's start.
+ */
+export async function writeImageElements(
+  image: MachineImage,
+  stream: OutgoingStream,
+  saver: RamSaver,
+  check: () => void,
+  configuration: Configuration = image.configuration,
+): Promise<number> {
+  const { writer } = stream;
+  writeStreamHeader(writer);
+  writeConfiguration(writer, configuration);
+  image.markDirty();
+  await saver.sendStart(image.blocks, check);
+  if (image.hasSwitchoverStart) writeCommand(writer, Command.SWITCHOVER_START);
+  await saver.sendEnd(check);
+  await stream.drained(check);
+  const recordsEnd = stream.counters.get("bytes") - SECTION_END_SIZE;
+  const description = image.writeSections(writer);
+  writer.u8(ElementType.EOF);
+  writeVmDescription(writer, description);
+  return recordsEnd;
 }

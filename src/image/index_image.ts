@@ -11,15 +11,23 @@ import type { FileSpec } from "../transport/channel.ts";
 import { FileChannel } from "../transport/file_channel.ts";
 import { ByteReader } from "../wire/byte_reader.ts";
 import { readVmDescription } from "../wire/vm_description.ts";
-import { FileSource } from "./file_source.ts";
-import { type ImageBlocks, ImageLoader, noRam, notAllRam } from "./image_loader.ts";
+import { FileSource } from "../transport/file_source.ts";
+import {
+  type ImageBlocks,
+  ImageLoader,
+  noRam,
+  notAllRam,
+  type PageKeeper,
+} from "./image_loader.ts";
 import { type IndexTrailer, readIndexTrailer } from "./index_trailer.ts";
 import type { CarriedSection } from "./machine_image.ts";
-import { PageIndex, type PageIndexLayout } from "../ram/page_index.ts";
+import { beginsMappedRam } from "./mapped_image.ts";
+import { MappedReader } from "../mapped_ram/mapped_reader.ts";
+import { type PageFile, PageIndex, type PageIndexLayout } from "../ram/page_index.ts";
 import { RecordWalker } from "./record_walker.ts";
 
 /** What a file has; fit to be posted. */
-export interface IndexedImage extends ImageBlocks {
+export interface IndexedImage extends ImageBlocks, Pick<PageFile, "as"> {
   readonly index: PageIndexLayout;
   readonly sections: readonly CarriedSection[];
   readonly hasSwitchoverStart: boolean;
@@ -37,7 +45,8 @@ export async function readIndexed(file: FileSpec): Promise<IndexedImage | undefi
     const trailer = await readIndexTrailer(channel, file.offset);
     if (!trailer) return undefined;
     const source = new FileSource(channel, file.offset, 1 << 16);
-    return await read(source, (list) => ({
+    return await read(new ByteReader(source), (list) => ({
+      as: "records",
       index: indexOf(trailer, list),
       takeRecords: () => source.seek(trailer.recordsEnd),
     }));
@@ -46,47 +55,73 @@ export async function readIndexed(file: FileSpec): Promise<IndexedImage | undefi
   }
 }
 
-/** Indexes an image by walking over it, which takes as long as reading it. */
+/**
+ * Indexes an image by walking over it, which takes as long as reading it; of a mapped-ram file only the
+ * bitmaps are looked at.
+ */
 export async function walkImage(file: FileSpec): Promise<IndexedImage> {
+  if (await beginsMappedRam(file)) return await indexMappedRam(file);
   const channel = new FileChannel(file);
   try {
     const source = new FileSource(channel, file.offset);
-    return await read(source, ({ configuration, blocks }) => {
-      const pageSize = targetPageSize(configuration.targetPageBits);
-      const walker = new RecordWalker(source, blocks, pageSize);
-      return { index: walker.index, takeRecords: () => walker.walk() };
+    return await read(new ByteReader(source), (list) => {
+      const walker = new RecordWalker(source, list.blocks, pageSizeOf(list));
+      return { as: "records", index: walker.index, takeRecords: () => walker.walk() };
     });
   } finally {
     channel.close();
   }
 }
 
-interface Records {
+/** What is not in the file is zeros. */
+async function indexMappedRam(file: FileSpec): Promise<IndexedImage> {
+  using mapped = new MappedReader(file);
+  const { reader } = mapped;
+  return await read(reader, async (list) => {
+    const pageSize = pageSizeOf(list);
+    const pageCounts = list.blocks.map(({ length }) => length / pageSize);
+    const pages = await mapped.readBitmaps(list.blocks, pageSize);
+    const index = PageIndex.create(pageCounts);
+    for (const [block, count] of pageCounts.entries()) {
+      const bitmap = pages.bitmap(block);
+      for (let page = 0; page < count; page++) {
+        const isThere = bitmap.has(page);
+        const offset = isThere ? pages.offset(block, page, pageSize) - file.offset : 0;
+        index.set(block, page, offset, !isThere);
+      }
+    }
+    return { as: "pages", index, takeRecords: () => mapped.refuseRecord() };
+  }, (entry, pageSize) => mapped.readPlace(entry, pageSize));
+}
+
+interface Records extends Pick<PageFile, "as"> {
   readonly index: PageIndex;
   /** Moves the source past the records that come next. */
-  takeRecords(): void;
+  takeRecords(): void | Promise<void>;
 }
 
 async function read(
-  source: FileSource,
-  recordsOf: (list: ImageBlocks) => Records,
+  reader: ByteReader,
+  recordsOf: (list: ImageBlocks) => Records | Promise<Records>,
+  readPlace?: PageKeeper["readPlace"],
 ): Promise<IndexedImage> {
   let list: ImageBlocks | undefined;
   let records: Records | undefined;
   const loader = new ImageLoader({
-    prepare(announced) {
+    ...readPlace && { readPlace },
+    async prepare(announced) {
       list = announced;
-      records = recordsOf(announced);
+      records = await recordsOf(announced);
     },
-    loadPages: () => Promise.try(() => records!.takeRecords()),
+    loadPages: async () => await records!.takeRecords(),
   });
-  const reader = new ByteReader(source);
   await loadStream(reader, loader);
   if (!list || !records) throw noRam();
-  const { index } = records;
-  if (!loader.isRamComplete && !index.hasAllPages) throw notAllRam();
+  const { index, as } = records;
+  if (!loader.isRamComplete && !(as === "records" && index.hasAllPages)) throw notAllRam();
   return {
     ...list,
+    as,
     index: index.layout,
     sections: loader.sections,
     hasSwitchoverStart: loader.hasSwitchoverStart,
@@ -94,9 +129,13 @@ async function read(
   };
 }
 
-function indexOf(trailer: IndexTrailer, { configuration, blocks }: ImageBlocks): PageIndex {
-  const pageSize = targetPageSize(configuration.targetPageBits);
-  const pageCounts = blocks.map(({ length }) => length / pageSize);
+function pageSizeOf({ configuration }: ImageBlocks): number {
+  return targetPageSize(configuration.targetPageBits);
+}
+
+function indexOf(trailer: IndexTrailer, list: ImageBlocks): PageIndex {
+  const pageSize = pageSizeOf(list);
+  const pageCounts = list.blocks.map(({ length }) => length / pageSize);
   const pages = pageCounts.reduce((sum, count) => sum + count, 0);
   if (8 * pages !== trailer.table.byteLength) {
     throw new StreamFormatError(`The image's index is of ${trailer.table.byteLength / 8} pages, \

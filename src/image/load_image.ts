@@ -9,6 +9,7 @@ import { fileSpec } from "../transport/file_channel.ts";
 import { readVmDescription } from "../wire/vm_description.ts";
 import { ImageLoader, noRam, notAllRam } from "./image_loader.ts";
 import { MachineImage } from "./machine_image.ts";
+import { beginsMappedRam, loadMappedImage } from "./mapped_image.ts";
 
 /** Where in a file the stream is. */
 export interface LoadImageOptions {
@@ -27,7 +28,9 @@ export async function loadImage(
   name: string,
   options: LoadImageOptions = {},
 ): Promise<MachineImage> {
-  const stream = await IncomingStream.start(fileSpec(name, options.offset ?? 0, "read"));
+  const file = fileSpec(name, options.offset ?? 0, "read");
+  if (await beginsMappedRam(file)) return await loadMappedImage(file);
+  const stream = await IncomingStream.start(file);
   try {
     let image: MachineImage | undefined;
     const loader = new ImageLoader({

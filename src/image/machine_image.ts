@@ -12,7 +12,7 @@ import { targetPageSize } from "../machine/page.ts";
 import type { RamBlockEntry } from "../ram/block_list.ts";
 import { describedSizes } from "../savevm/vm_description_sizes.ts";
 import { ByteWriter } from "../wire/byte_writer.ts";
-import type { Configuration } from "../wire/configuration.ts";
+import { type Configuration, withCapability } from "../wire/configuration.ts";
 import {
   ElementType,
   type FullSectionHeader,
@@ -31,6 +31,8 @@ export interface CarriedSection {
 
 /** A machine at rest. */
 export class MachineImage {
+  /** The stream's configuration section, apart from what only says how the pages came. */
+  readonly configuration: Configuration;
   /** The sections that were sent once, in the stream's order. */
   readonly sections: CarriedSection[] = [];
   /** The JSON description's text; empty if the stream had none. */
@@ -46,12 +48,14 @@ export class MachineImage {
    * @param pages Where the pages are, if they are not in `ram`.
    */
   private constructor(
-    readonly configuration: Configuration,
+    configuration: Configuration,
     readonly blocks: readonly RamBlockEntry[],
     readonly ramSectionId: number,
     readonly ram: GuestRam,
     readonly pages?: PageFile,
-  ) {}
+  ) {
+    this.configuration = withCapability(configuration, "mapped-ram", false);
+  }
 
   /**
    * Makes an image with empty RAM.

@@ -27,8 +27,8 @@ export async function openImage(
 ): Promise<MachineImage> {
   const file = fileSpec(name, options.offset ?? 0, "read");
   const indexed = await readIndexed(file) ?? await indexInThread(file);
-  const { configuration, blocks, ramSectionId, index } = indexed;
-  const image = MachineImage.ofFile(configuration, blocks, ramSectionId, { file, index });
+  const { configuration, blocks, ramSectionId, index, as } = indexed;
+  const image = MachineImage.ofFile(configuration, blocks, ramSectionId, { file, index, as });
   image.sections.push(...indexed.sections);
   image.hasSwitchoverStart = indexed.hasSwitchoverStart;
   image.finish(indexed.description);

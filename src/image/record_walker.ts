@@ -8,7 +8,7 @@ import { ConnectionLostError, IncompatibleError, StreamFormatError } from "../er
 import type { RamBlockEntry } from "../ram/block_list.ts";
 import { RamFlag } from "../ram/flags.ts";
 import { decodeText } from "../wire/byte_reader.ts";
-import type { FileSource } from "./file_source.ts";
+import type { FileSource } from "../transport/file_source.ts";
 import { PageIndex } from "../ram/page_index.ts";
 
 /** The longest record's header, with its block's name, in bytes. */

@@ -6,11 +6,15 @@
  */
 import { isRunning } from "../control/migration_status.ts";
 import type { Machine } from "../machine/machine.ts";
+import { formatUuid } from "../machine/uuid.ts";
 import { list, optional, string, unsigned } from "./argument_types.ts";
 import { type Command, command } from "./command.ts";
 import { QmpError } from "./qmp_error.ts";
 import { runStateOf } from "./run_state.ts";
 import type { QmpTarget } from "./target.ts";
+
+/** What a machine without one shows. */
+const NO_UUID = new Uint8Array(16);
 
 /** The commands. @param shutdown Tells clients, and ends the program. */
 export function machineCommands(
@@ -40,7 +44,7 @@ export function machineCommands(
       return {};
     }),
     "query-name": command({}, () => target.machine ? { name: target.machine.name } : {}),
-    "query-uuid": command({}, () => ({ UUID: "00000000-0000-0000-0000-000000000000" })),
+    "query-uuid": command({}, () => ({ UUID: formatUuid(target.machine?.uuid ?? NO_UUID) })),
     "query-cpus-fast": command({}, () =>
       (target.machine?.vcpus ?? []).map((_, index) => ({
         "cpu-index": index,

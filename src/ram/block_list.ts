@@ -33,19 +33,27 @@ export interface BlockListDialect {
   readonly ignoreShared?: boolean;
   /** Whether a block of that name has its page size in the list (see wire-format §5.2). */
   readonly hasHostPageSize?: (name: string) => boolean;
-  /** Reads or writes what follows a block's entry; for mapped-ram files. */
+  /** Reads what follows a block's entry in a mapped-ram file. */
   readonly afterBlock?: (entry: RamBlockEntry) => Promise<void>;
 }
 
 /** Writes the list with its header; the end-of-section record is the caller's. */
 export function writeBlockList(writer: ByteWriter, blocks: readonly RamBlockEntry[]): void {
+  writeBlockListHeader(writer, blocks);
+  for (const block of blocks) writeBlockEntry(writer, block);
+}
+
+/** Writes how long all blocks are together, which the list begins with. */
+export function writeBlockListHeader(writer: ByteWriter, blocks: readonly RamBlockEntry[]): void {
   const total = blocks.reduce((sum, block) => sum + block.length, 0);
   writer.be64(total + RamFlag.MEM_SIZE);
-  for (const block of blocks) {
-    writer.countedString(block.name).be64(block.length);
-    if (block.hostPageSize !== undefined) writer.be64(block.hostPageSize);
-    if (block.guestAddress !== undefined) writer.be64(block.guestAddress);
-  }
+}
+
+/** Writes one block's entry. */
+export function writeBlockEntry(writer: ByteWriter, block: RamBlockEntry): void {
+  writer.countedString(block.name).be64(block.length);
+  if (block.hostPageSize !== undefined) writer.be64(block.hostPageSize);
+  if (block.guestAddress !== undefined) writer.be64(block.guestAddress);
 }
 
 /**

@@ -1,7 +1,7 @@
 /**
- * Encodes pages that lie in an image file: the file has them as records already, so runs of records are
+ * Encodes pages that lie in an image file. A stream has them as records already, so runs of records are
  * read straight into the sending buffer and get new headers. A record that is not of the page it should
- * be of is never sent.
+ * be of is never sent. A mapped-ram file has the pages alone: they are read behind each other and moved apart.
  *
  * @module
  */
@@ -76,16 +76,18 @@ export class FileRecordEncoder implements Disposable {
           continue;
         }
         const pages = this.#consecutive(block, page, end);
-        at = this.#encodeContent(block, page, pages, at);
+        at = this.pages.as === "pages"
+          ? this.#encodePages(block, page, pages, at)
+          : this.#encodeRecords(block, page, pages, at);
         page += pages;
       }
     }
     return at;
   }
 
-  /** How many pages from one on have their records one behind the other in the file. */
+  /** How many pages from one on stand one behind the other in the file. */
   #consecutive(block: RamBlock, page: number, end: number): number {
-    const stride = HEADER + this.ram.pageSize;
+    const stride = this.ram.pageSize + (this.pages.as === "pages" ? 0 : HEADER);
     let next = page + 1;
     let offset = this.#index.offset(block.index, page) + stride;
     while (
@@ -107,7 +109,27 @@ export class FileRecordEncoder implements Disposable {
     return body + 1;
   }
 
-  #encodeContent(block: RamBlock, first: number, pages: number, out: number): number {
+  #encodePages(block: RamBlock, first: number, pages: number, out: number): number {
+    const { pageSize } = this.ram;
+    const name = this.#nameOf(block);
+    let at = out + HEADER + (name?.length ?? 0);
+    // Behind the room for all headers, of which each page needs the less the later it comes.
+    const from = at + HEADER * (pages - 1);
+    this.#read(from, pages * pageSize, this.#index.offset(block.index, first));
+    this.#writeHeader(first, RamFlag.PAGE, name, out);
+    for (let i = 0; i < pages; i++) {
+      if (i > 0) {
+        this.#writeHeader(first + i, RamFlag.PAGE, undefined, at);
+        at += HEADER;
+      }
+      this.#io.copyWithin(at, from + i * pageSize, from + (i + 1) * pageSize);
+      at += pageSize;
+    }
+    this.normalPages += pages;
+    return at;
+  }
+
+  #encodeRecords(block: RamBlock, first: number, pages: number, out: number): number {
     const { pageSize } = this.ram;
     const stride = HEADER + pageSize;
     const offset = this.#index.offset(block.index, first);

@@ -59,6 +59,11 @@ export class IncomingStream implements AsyncDisposable {
     return incoming;
   }
 
+  /** Bytes received. */
+  get received(): number {
+    return this.counters.get("bytes");
+  }
+
   /** Why the connection broke, if it did. */
   get broken(): Error | undefined {
     return this.#broken;

@@ -52,13 +52,16 @@ export class OutgoingStream implements AsyncDisposable, BatchSink {
   readonly writer = new ByteWriter(4096);
   /** Rejects when the connection or the worker failed; resolves after {@linkcode OutgoingStream.end}. */
   readonly ended: Promise<void>;
+  #flushedTo: number;
 
   private constructor(
     readonly ring: JobRing,
     readonly counters: ChannelCounters,
     private readonly progress: Progress,
     private readonly worker: WorkerHandle<MainSendStart>,
+    channel: ChannelSpec,
   ) {
+    this.#flushedTo = channel.kind === "file" ? channel.offset : 0;
     this.ended = worker.ended;
     // Whoever waits for room must look again when there will never be any.
     this.ended.catch(() => progress.bump());
@@ -88,7 +91,7 @@ export class OutgoingStream implements AsyncDisposable, BatchSink {
       },
       interrupt: () => ring.stop(),
     });
-    return new OutgoingStream(ring, counters, options.progress, worker);
+    return new OutgoingStream(ring, counters, options.progress, worker, options.channel);
   }
 
   async ringWithRoom(check: () => void): Promise<JobRing> {
@@ -127,9 +130,23 @@ export class OutgoingStream implements AsyncDisposable, BatchSink {
     }
   }
 
+  /** Where in the file the next byte of {@linkcode OutgoingStream.writer} goes, if no batches go this way. */
+  get position(): number {
+    return this.#flushedTo + this.writer.length;
+  }
+
+  /** Goes on at another position of the file; what is behind the old one stays as it is. */
+  async seek(position: number, check: () => void): Promise<void> {
+    await this.flush(check);
+    await this.ringWithRoom(check);
+    this.ring.pushSeek(position);
+    this.#flushedTo = position;
+  }
+
   /** Hands over what {@linkcode OutgoingStream.writer} holds. */
   async flush(check: () => void): Promise<void> {
     const bytes = this.writer.take();
+    this.#flushedTo += bytes.length;
     for (let at = 0; at < bytes.length; at += JOB_BYTES_MAX) {
       await this.ringWithRoom(check);
       this.ring.pushBytes(bytes.subarray(at, at + JOB_BYTES_MAX));

@@ -1,5 +1,5 @@
 /**
- * Where in a file each page's record stands: what makes an image usable without loading it. In shared
+ * Where in a file each page stands, as a record or alone: what makes an image usable without loading it. In shared
  * memory, so that the threads that send pages find them by themselves.
  *
  * @module
@@ -21,6 +21,8 @@ export interface PageIndexLayout {
 export interface PageFile {
   /** The file, and where in it the stream begins. */
   readonly file: FileSpec;
+  /** What stands where the index says: records with their headers, or pages alone (mapped-ram). */
+  readonly as: "records" | "pages";
   readonly index: PageIndexLayout;
 }
 

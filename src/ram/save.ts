@@ -36,6 +36,20 @@ export interface BatchSink {
   drained(check: () => void): Promise<void>;
   /** Set if batches do not go over the main channel. */
   readonly channelSync?: ChannelSync;
+  /** Set if each page has its place in a file. */
+  readonly fixedPlaces?: FixedPlaces;
+}
+
+/** Pages that are not in the stream but beside it, in the file that has both (wire-format §7). */
+export interface FixedPlaces {
+  /** Sends the list of blocks, which says where each has its pages, and leaves room for them. */
+  sendBlockList(
+    stream: OutgoingStream,
+    blocks: readonly RamBlockEntry[],
+    check: () => void,
+  ): Promise<void>;
+  /** Says which pages are there, when all are written. */
+  sendBitmaps(stream: OutgoingStream, check: () => void): Promise<void>;
 }
 
 /** How the channels of a multifd migration are brought to the same point (wire-format §6.6). */
@@ -99,7 +113,9 @@ export class RamSaver {
     const { writer } = this.stream;
     const type = ElementType.SECTION_START;
     writeFullSectionHeader(writer, { type, sectionId: this.sectionId, ...RAM_SECTION });
-    writeBlockList(writer, blocks);
+    const { fixedPlaces } = this.sink;
+    if (fixedPlaces) await fixedPlaces.sendBlockList(this.stream, blocks, check);
+    else writeBlockList(writer, blocks);
     await this.#endElement(true, check);
   }
 
@@ -127,6 +143,7 @@ export class RamSaver {
     this.#restart();
     await this.#handOver({ allowance: () => Infinity, check }, () => false);
     await this.sink.drained(check);
+    await this.sink.fixedPlaces?.sendBitmaps(this.stream, check);
     await this.#endElement(true, check);
   }
 

@@ -11,6 +11,7 @@ import { hostPageUnit, type RamBlock } from "../machine/ram_block.ts";
 import { ChannelCounters } from "../threads/channel_counters.ts";
 import { JobKind, JobRing, type JobRingLayout } from "../threads/job_ring.ts";
 import type { Channel, ChannelSpec } from "../transport/channel.ts";
+import { FileChannel } from "../transport/file_channel.ts";
 import { isPrompt } from "../transport/prompt.ts";
 import { noteRecords } from "./note_records.ts";
 import { type PostcopyInput, PostcopyParts } from "./postcopy_parts.ts";
@@ -144,6 +145,11 @@ class SaveLoop {
         case JobKind.POSTCOPY:
           this.#beginPostcopy();
           break;
+        case JobKind.SEEK:
+          await this.#flush();
+          await this.#written();
+          this.#file.seek(ring.position);
+          break;
         case JobKind.END:
           await this.#endPart();
           await this.#flush();
@@ -261,7 +267,12 @@ class SaveLoop {
     await this.#sendBytes(postcopy.end);
   }
 
-  // ── the connection ────────────────────────────────────────────────────────────────────────────
+  // ── the connection or file ────────────────────────────────────────────────────────────────────────────
+
+  get #file(): FileChannel {
+    if (this.channel instanceof FileChannel) return this.channel;
+    throw new RangeError(`${this.channel.peer} has no positions`);
+  }
 
   /** Starts writing the filled half, once the other one is written, and turns to that one. */
   async #flush(): Promise<void> {

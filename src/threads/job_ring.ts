@@ -24,6 +24,8 @@ export const JobKind = {
    * were asked for between them (`threads/request_queue.ts`).
    */
   POSTCOPY: 5,
+  /** What follows is written from another place of the file on. */
+  SEEK: 6,
 } as const;
 /** One of the {@linkcode JobKind} numbers. */
 export type JobKind = typeof JobKind[keyof typeof JobKind];
@@ -33,7 +35,7 @@ export const BATCH_PAGES_MAX = 512;
 /** The most runs in one batch. */
 export const BATCH_RUNS_MAX = 128;
 
-/** Slot: kind, block index or byte count, number of runs, page total; then runs or bytes. */
+/** Slot: kind, block index or byte count, number of runs, page total; then runs, bytes or a position. */
 const SLOT_HEADER_WORDS = 4;
 const SLOT_WORDS = SLOT_HEADER_WORDS + 2 * BATCH_RUNS_MAX;
 /** The most bytes that one BYTES job carries. */
@@ -204,6 +206,14 @@ export class JobRing {
     this.#publish(kind);
   }
 
+  /** Pushes a position in the file, in bytes from its start; there must be room. */
+  pushSeek(position: number): void {
+    const slot = this.#pushSlot() + SLOT_HEADER_WORDS;
+    this.#words[slot] = position % 2 ** 32;
+    this.#words[slot + 1] = Math.floor(position / 2 ** 32);
+    this.#publish(JobKind.SEEK);
+  }
+
   /** Makes a worker that waits look up, on any thread. */
   wake(): void {
     this.#ring();
@@ -277,6 +287,12 @@ export class JobRing {
   bytes(): Uint8Array<SharedArrayBuffer> {
     const from = (this.#slot + SLOT_HEADER_WORDS) * 4;
     return this.#bytes.subarray(from, from + this.#words[this.#slot + 1]!);
+  }
+
+  /** The position of the SEEK job at hand. */
+  get position(): number {
+    const slot = this.#slot + SLOT_HEADER_WORDS;
+    return this.#words[slot + 1]! * 2 ** 32 + (this.#words[slot]! >>> 0);
   }
 
   /** Finishes the job at hand and frees its slot. */

@@ -68,6 +68,12 @@ export interface FileSpec {
   readonly mode: "read" | "write";
   /** Device and inode of the file that was checked: no other is opened in its place. */
   readonly identity: string;
+  /**
+   * Whether it is used around the page cache (`O_DIRECT`): memory, lengths and positions are then multiples
+   * of the device's block.
+   * @default {false}
+   */
+  readonly direct?: boolean;
 }
 
 /** A connection that stays on the main thread; its bytes pass through shared memory. */

@@ -25,6 +25,8 @@ export interface Connection {
   readonly peer: string;
   /** Which way bytes can go. */
   readonly direction: Direction;
+  /** The file, if it is one. */
+  readonly file?: FileSpec;
   /** Opens it on this thread, to read the head; the same channel each time. */
   open(): Channel;
   /** Ends it, instead of handing it off. */
@@ -134,15 +136,15 @@ export class FileConnection implements Connection {
 
   /**
    * Takes a file that was checked or made.
-   * @param spec What `fileSpec` returned.
+   * @param file What `fileSpec` returned.
    */
-  constructor(private readonly spec: FileSpec) {
-    this.peer = `file:${spec.path}`;
-    this.direction = spec.mode;
+  constructor(readonly file: FileSpec) {
+    this.peer = `file:${file.path}`;
+    this.direction = file.mode;
   }
 
   open(): Channel {
-    return this.#channel ??= new FileChannel(this.spec);
+    return this.#channel ??= new FileChannel(this.file);
   }
 
   close(): void {
@@ -151,7 +153,7 @@ export class FileConnection implements Connection {
 
   handOff(_head: Uint8Array): FileSpec {
     this.close(); // whoever opens it begins at the offset again, so there is no head to pass on
-    return this.spec;
+    return this.file;
   }
 
   handOffHalves(_head: Uint8Array): never {

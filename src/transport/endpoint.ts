@@ -4,7 +4,7 @@
  * @module
  */
 import { StateError, TransportError } from "../errors.ts";
-import type { ChannelSpec, Direction } from "./channel.ts";
+import type { ChannelSpec, Direction, FileSpec } from "./channel.ts";
 import type { Command } from "./command.ts";
 import type { Connection } from "./connection.ts";
 import { waitFor, type WaitOptions } from "./wait.ts";
@@ -32,6 +32,11 @@ export class Endpoint implements AsyncDisposable {
   /** Which way bytes can go: only with both is there a return path. */
   get direction(): Direction {
     return this.connection.direction;
+  }
+
+  /** The file, if it is one: any number of threads may open it. */
+  get file(): FileSpec | undefined {
+    return this.connection.file;
   }
 
   /**

@@ -31,8 +31,9 @@ export class FileChannel implements Channel {
   constructor(private readonly spec: FileSpec) {
     this.peer = `file:${spec.path}`;
     this.#position = spec.offset;
-    const flags = spec.mode === "read" ? fs.constants.O_RDONLY : fs.constants.O_WRONLY;
-    this.#fd = openFile(spec.path, flags);
+    const { O_RDONLY, O_WRONLY, O_DIRECT } = fs.constants;
+    const direct = spec.direct ? O_DIRECT : 0;
+    this.#fd = openFile(spec.path, (spec.mode === "read" ? O_RDONLY : O_WRONLY) | direct);
     if (identityOf(this.#fd) === spec.identity) return;
     fs.closeSync(this.#fd);
     throw new TransportError(`Cannot open ${this.peer}: another file has taken its place`);
@@ -123,6 +124,21 @@ export class FileChannel implements Channel {
       at += count;
       if (this.#turns.due(count)) await setImmediate();
     }
+  }
+
+  /** As {@linkcode FileChannel.writeAt}, now and on this thread, for who has nothing else to do. */
+  writeNow(bytes: Uint8Array, at: number, length: number, position: number): void {
+    this.#use("write");
+    for (let done = 0; done < length;) {
+      done += this.#call("write", () => {
+        return fs.writeSync(this.#fd, bytes, at + done, length - done, position + done);
+      });
+    }
+  }
+
+  /** Goes on with {@linkcode read} or {@linkcode write} at another position. */
+  seek(position: number): void {
+    this.#position = position;
   }
 
   /** Makes the file longer or shorter. */

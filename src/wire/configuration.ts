@@ -26,6 +26,23 @@ export interface Configuration {
   readonly uuid?: Uint8Array<ArrayBuffer>;
 }
 
+/** Whether a configuration names a capability. */
+export function hasCapability({ capabilities }: Configuration, name: string): boolean {
+  return capabilities?.includes(name) ?? false;
+}
+
+/** The configuration with a capability named or not, as the stream has it that is written. */
+export function withCapability(
+  configuration: Configuration,
+  name: string,
+  on: boolean,
+): Configuration {
+  const { capabilities = [], ...rest } = configuration;
+  const others = capabilities.filter((each) => each !== name);
+  const named = on ? [...others, name] : others;
+  return { ...rest, ...named.length > 0 && { capabilities: named } };
+}
+
 /** Writes the section with those subsections that the configuration has. */
 export function writeConfiguration(writer: ByteWriter, configuration: Configuration): void {
   const name = new TextEncoder().encode(configuration.machine);

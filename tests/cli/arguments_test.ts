@@ -35,6 +35,13 @@ Deno.test("parseReceive() reads where the machine goes, and for how long it runs
   assertEquals([running.guests, running.run], [["beat", "stress"], 2000]);
   const kept = parseReceive(["fd:3", "--save", "machine.img", "--format", "stream"]);
   assertEquals([kept.save, kept.discard, kept.run], ["machine.img", false, undefined]);
+  const mapped = parseReceive(["fd:3", "--save", "machine.img", "--format", "mapped-ram"]);
+  const plain = parseReceive(["fd:3", "--save", "machine.img"]);
+  assertEquals([kept, mapped, plain].map(({ format }) => format), [
+    "stream",
+    "mapped-ram",
+    "stream",
+  ]);
   assertEquals(parseReceive(["tcp::0", "--discard"]).discard, true);
 });
 
@@ -72,6 +79,7 @@ const REFUSED: readonly [string, Parse, string[], string][] = [
   ["no place", parseReceive, ["fd:3"], "Where is the machine to go"],
   ["two places", parseReceive, ["fd:3", "--save", "i", "--discard"], "Where is the machine to go"],
   ["no such format", parseReceive, ["fd:3", "--save", "i", "--format", "zip"], 'format "zip"'],
+  ["a format of nothing", parseReceive, ["fd:3", "--discard", "--format", "stream"], "--format is"],
   ["an unknown option", parseDemo, ["--rum", "1G"], "--rum"],
   ["an operand", parseDemo, ["now"], '"now" is not expected'],
   ["no size", parseDemo, ["--ram", "lots"], '"lots" is not a size'],

@@ -28,6 +28,17 @@ Deno.test("sentConfiguration() has the UUID with validate-uuid and a machine tha
   assertEquals(sentConfiguration({ configuration }, on), configuration);
 });
 
+Deno.test("sentConfiguration() names mapped-ram if that is how the pages are sent, wherever they come from", () => {
+  const plain = { machine: "m" };
+  const named = { machine: "m", capabilities: ["mapped-ram"] };
+  const on = settings({ "mapped-ram": true }).capabilities;
+  const off = settings().capabilities;
+  for (const configuration of [plain, named]) {
+    assertEquals(sentConfiguration({ configuration }, on), named);
+    assertEquals(sentConfiguration({ configuration }, off), plain);
+  }
+});
+
 Deno.test("requireSameCapabilities() compares what changes the stream, and nothing else", () => {
   const { capabilities } = settings();
   const check = (names: string[] | undefined, own = capabilities) => () =>
@@ -43,7 +54,7 @@ Deno.test("requireSameCapabilities() compares what changes the stream, and nothi
   assertThrows(check(undefined, mapped), IncompatibleError, "off at the source and on here");
 });
 
-Deno.test("requireSendable() takes images without shared RAM, not in postcopy, and refuses x-ignore-shared otherwise", () => {
+Deno.test("requireSendable() refuses what would not have its effect on what is sent", () => {
   const all = { configuration: { machine: "m" } };
   const some = { configuration: { machine: "m", capabilities: ["x-ignore-shared"] } };
   const ignoring = settings({ "x-ignore-shared": true }).capabilities;
@@ -52,16 +63,20 @@ Deno.test("requireSendable() takes images without shared RAM, not in postcopy, a
   requireSendable(all, postcopy);
   requireSendable(some, settings().capabilities);
   requireSendable(some, ignoring);
+  const snapshot = { ...settings().capabilities, "background-snapshot": true };
+  assertThrows(() => requireSendable(all, snapshot), SettingError, "background-snapshot");
   assertThrows(
     () => requireSendable(all, ignoring),
     SettingError,
     "no RAM of this machine is a file",
   );
-  assertThrows(
-    () => requireSendable(some, postcopy),
-    SettingError,
-    "not compatible with ignore-shared",
-  );
+  for (const excluded of [postcopy, settings({ "mapped-ram": true }).capabilities]) {
+    assertThrows(
+      () => requireSendable(some, excluded),
+      SettingError,
+      "not compatible with ignore-shared",
+    );
+  }
 });
 
 Deno.test("A machine that runs here does not take a stream that leaves RAM out", async () => {

@@ -1,4 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
+import { configurationJson } from "../../src/control/configuration_json.ts";
 import { MachineSource } from "../../src/control/machine_source.ts";
 import { Machine } from "../../src/machine/machine.ts";
 import { uint32, vmstate } from "../../src/vmstate/mod.ts";
@@ -58,8 +59,11 @@ Deno.test("MachineSource.saveDevices() writes each section as the description at
   const source = new MachineSource(machine);
   await source.stop();
   const writer = new ByteWriter();
-  const json = JSON.parse(new TextDecoder().decode(source.saveDevices(writer)));
+  const json = JSON.parse(
+    new TextDecoder().decode(source.saveDevices(writer, source.configuration)),
+  );
   assertEquals(json.page_size, 4096);
+  assertEquals(json.configuration, configurationJson(source.configuration));
   const reader = ByteReader.of(writer.take());
   const names: string[] = [];
   while (!await reader.atEnd()) {

@@ -77,6 +77,11 @@ Deno.test("MigrationControl.setCapabilities() changes the migration that only li
       "must be set before incoming starts",
     );
   }
+  assertThrows(
+    () => destination.setCapabilities({ "mapped-ram": true }),
+    SettingError,
+    "seekable transport",
+  );
   assertEquals(destination.capabilities, source.capabilities);
   for (const control of [source, destination]) control.setCapabilities({ "postcopy-ram": true });
   const parameters = { "max-bandwidth": 100_000, "max-postcopy-bandwidth": 100_000 };

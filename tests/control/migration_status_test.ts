@@ -13,6 +13,7 @@ import {
 const STATUSES: readonly MigrationStatus[] = [
   "none",
   "setup",
+  "wait-unplug",
   "cancelling",
   "cancelled",
   "active",
@@ -28,6 +29,7 @@ const STATUSES: readonly MigrationStatus[] = [
 ];
 const OUTGOING_EVENTS: readonly OutgoingEvent[] = [
   "start",
+  "unplug-pending",
   "setup-done",
   "pause-before-switchover",
   "switchover",
@@ -77,6 +79,8 @@ const OUTGOING_JOURNEYS: readonly (readonly [string, string])[] = [
     "start setup-done pause-before-switchover switchover done",
     "setup active pre-switchover device completed",
   ],
+  ["start unplug-pending setup-done switchover done", "setup wait-unplug active device completed"],
+  ["start unplug-pending cancel cleaned-up", "setup wait-unplug cancelling cancelled"],
   ["start setup-done cancel cleaned-up", "setup active cancelling cancelled"],
   [
     "start setup-done pause-before-switchover cancel cleaned-up",

@@ -1,5 +1,10 @@
-import { assertEquals, assertThrows } from "@std/assert";
-import { compressionOf, requireMultiChannel } from "../../src/control/multi_channel.ts";
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
+import {
+  compressionOf,
+  requireMultiChannel,
+  requireTransport,
+} from "../../src/control/multi_channel.ts";
+import { changeCapabilities, defaultCapabilities } from "../../src/control/capabilities.ts";
 import { changeParameters, defaultParameters } from "../../src/control/parameters.ts";
 import { SettingError } from "../../src/errors.ts";
 import { parseUri } from "../../src/transport/uri.ts";
@@ -13,6 +18,42 @@ Deno.test("requireMultiChannel() takes addresses that can be connected to twice"
     assertEquals(error.message.startsWith("Migration requires multi-channel URIs"), true);
     assertEquals(error.advice, "Turn the capability multifd off.");
   }
+});
+
+const settingsWith = (capabilities: Record<string, boolean>, compression = "none") => ({
+  capabilities: changeCapabilities(defaultCapabilities(), capabilities),
+  parameters: changeParameters(defaultParameters(), { "multifd-compression": compression }),
+});
+
+Deno.test("requireTransport() wants a file for mapped-ram, which multifd opens more than once", () => {
+  const mapped = { "mapped-ram": true };
+  const both = { ...mapped, multifd: true };
+  for (const capabilities of [mapped, both]) {
+    requireTransport(parseUri("file:/tmp/x,offset=4096"), settingsWith(capabilities));
+    for (const uri of ["tcp:localhost:1", "unix:/tmp/x", "exec:cat", "fd:3"]) {
+      const check = () => requireTransport(parseUri(uri), settingsWith(capabilities));
+      const error = assertThrows(check, SettingError, uri);
+      assertStringIncludes(error.message, "Migration requires seekable transport (e.g. file)");
+    }
+  }
+  assertThrows(
+    () => requireTransport(parseUri("file:/tmp/x"), settingsWith(both, "zstd")),
+    SettingError,
+    "Cannot use compression with mapped-ram",
+  );
+  const leavingOut = settingsWith({ ...mapped, "x-ignore-shared": true });
+  assertThrows(
+    () => requireTransport(parseUri("file:/tmp/x"), leavingOut),
+    SettingError,
+    "Cannot leave shared RAM out of a mapped-ram file",
+  );
+});
+
+Deno.test("requireTransport() wants more than one connection for multifd, and else takes any", () => {
+  const multifd = settingsWith({ multifd: true });
+  requireTransport(parseUri("tcp:localhost:1"), multifd);
+  requireTransport(parseUri("exec:cat"), settingsWith({}));
+  assertThrows(() => requireTransport(parseUri("file:x"), multifd), SettingError, "multi-channel");
 });
 
 Deno.test("compressionOf() takes the level that belongs to the method", () => {

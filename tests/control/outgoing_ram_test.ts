@@ -72,5 +72,5 @@ Deno.test("OutgoingRam: a channel that does not come about leaves nothing behind
   await assertRejects(() => ram.open(link), TransportError);
   await ram[Symbol.asyncDispose]();
   await link[Symbol.asyncDispose]();
-  assertEquals(ram.multifd, undefined);
+  assertEquals(ram.channels, undefined);
 });

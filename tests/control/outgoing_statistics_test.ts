@@ -21,7 +21,7 @@ async function pass(milliseconds: number): Promise<void> {
 Deno.test("OutgoingStatistics.info() has QMP's keys and no more than the status allows", () => {
   const { statistics: made } = statistics();
   assertEquals(made.info("none", 0), {});
-  for (const status of ["setup", "failed", "cancelled"] as const) {
+  for (const status of ["setup", "wait-unplug", "failed", "cancelled"] as const) {
     assertEquals(made.info(status, 0), { status });
   }
   const active = made.info("active", 4096);

@@ -1,5 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { prepareIncoming, prepareOutgoing } from "../../src/control/spare_threads.ts";
+import { MAPPED_READ } from "../../src/mapped_ram/mapped_reader.ts";
+import { MAPPED_WRITE } from "../../src/mapped_ram/mapped_writer.ts";
 import { MULTIFD_RECEIVE } from "../../src/multifd/multifd_receiver.ts";
 import { MULTIFD_SEND } from "../../src/multifd/multifd_sender.ts";
 import { RETURN_PATH } from "../../src/postcopy/return_path.ts";
@@ -41,6 +43,23 @@ Deno.test("prepareIncoming() keeps no more threads than 16 channels need", async
   prepareIncoming(spares, settings({ multifd: true }, { "multifd-channels": 255 }));
   await spares.ready();
   assertEquals(await takeAll(spares, MULTIFD_RECEIVE), 16);
+});
+
+Deno.test("A mapped-ram file has a thread for its pages, or one for each channel of multifd", async () => {
+  await using spares = new SpareWorkers();
+  const plain = settings({ "mapped-ram": true, "return-path": false });
+  const multifd = settings({ "mapped-ram": true, multifd: true }, { "multifd-channels": 3 });
+  for (const [set, count] of [[plain, 1], [multifd, 3]] as const) {
+    prepareOutgoing(spares, set);
+    prepareIncoming(spares, set);
+    await spares.ready();
+    assertEquals(await takeAll(spares, MAIN_SEND), 1);
+    assertEquals(await takeAll(spares, MAPPED_WRITE), count);
+    assertEquals(await takeAll(spares, MAPPED_READ), count);
+    for (const kind of [MULTIFD_SEND, MAIN_RECEIVE, MULTIFD_RECEIVE]) {
+      assertEquals(spares.take(kind), undefined);
+    }
+  }
 });
 
 Deno.test("With TLS each connection has one more", async () => {

@@ -10,7 +10,7 @@ import { importsOf, readSources, roomOf } from "./sources.ts";
 const LEVELS: readonly (readonly string[])[] = [
   ["cli", "qmp"],
   ["control", "analyze"],
-  ["savevm", "ram", "postcopy", "multifd", "bitmap", "image"],
+  ["savevm", "ram", "postcopy", "multifd", "mapped_ram", "bitmap", "image"],
   ["batch", "dirty", "vmstate"],
   ["machine"],
   ["threads", "transport", "os", "wire", "kernels", "errors"],

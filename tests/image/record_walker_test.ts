@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { ConnectionLostError, IncompatibleError, StreamFormatError } from "../../src/errors.ts";
-import { FileSource } from "../../src/image/file_source.ts";
+import { FileSource } from "../../src/transport/file_source.ts";
 import { RecordWalker } from "../../src/image/record_walker.ts";
 import { FileChannel, fileSpec } from "../../src/transport/file_channel.ts";
 import { ByteWriter } from "../../src/wire/byte_writer.ts";

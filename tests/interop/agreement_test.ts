@@ -7,12 +7,14 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ImageTarget } from "../../src/control/image_target.ts";
 import { IncomingMigration } from "../../src/control/incoming.ts";
 import { MachineSource } from "../../src/control/machine_source.ts";
+import { MachineTarget } from "../../src/control/machine_target.ts";
 import { OutgoingMigration } from "../../src/control/outgoing.ts";
 import { IncompatibleError } from "../../src/errors.ts";
 import { Machine } from "../../src/machine/machine.ts";
 import { formatUri, parseUri } from "../../src/transport/uri.ts";
+import { buffer, vmstate } from "../../src/vmstate/mod.ts";
 import { settings } from "../control/fixtures/pair.ts";
-import { qemuTest } from "../support/qemu_lab.ts";
+import { type QemuLab, qemuTest } from "../support/qemu_lab.ts";
 import { COMMON_MACHINE } from "../support/qemu_start.ts";
 import { checkSweep } from "../support/sweep_check.ts";
 import { SweepGuest } from "../support/sweep_guest.ts";
@@ -29,7 +31,7 @@ function receiveImage(capabilities = {}) {
 }
 
 qemuTest(
-  "/migration/precopy/tcp/plain/switchover-ack: QEMU waits for Ferry's word",
+  "/migration/precopy/tcp/plain/switchover-ack: QEMU 10.0 → Ferry",
   NEEDS,
   async (lab) => {
     const source = await lab.qemu("10.0", { name: "source", guest });
@@ -44,7 +46,7 @@ qemuTest(
 
 /** A Ferry that sends a machine `none`, which QEMU has as well, to a QEMU. */
 async function sendToQemu(
-  lab: Parameters<Parameters<typeof qemuTest>[2]>[0],
+  lab: QemuLab,
   uuids: readonly (string | undefined)[],
   capabilities: Record<string, boolean>,
 ) {
@@ -72,13 +74,43 @@ async function sendToQemu(
 }
 
 qemuTest(
-  "/migration/precopy/tcp/plain/switchover-ack: Ferry waits for QEMU's word",
+  "/migration/precopy/tcp/plain/switchover-ack: Ferry → QEMU 10.0",
   NEEDS,
   async (lab) => {
     const on = { "return-path": true, "switchover-ack": true };
     assertEquals(await sendToQemu(lab, [], on), "completed");
   },
 );
+
+/** What QEMU's machine `none` has besides RAM: a timer, whose state means nothing to a Ferry. */
+const timer = {
+  description: vmstate("timer", { version: 2, fields: { ticks: buffer(24) } }),
+  instance: { ticks: new Uint8Array(24) },
+};
+
+/** A Ferry that receives QEMU's machine `none`, and runs it. @returns Which status both got to. */
+async function receiveFromQemu(lab: QemuLab, uuids: readonly (string | undefined)[]) {
+  const [theirs, own] = uuids;
+  const source = await lab.qemu("10.0", {
+    ...{ name: "source", machine: "none" },
+    args: ["-m", "1M", ...theirs ? ["-uuid", theirs] : []],
+  });
+  await source.setCapabilities(validated);
+  await using machine = await Machine.create({
+    ...{ name: "none", ram: { ram: 2 ** 20 }, devices: [timer] },
+    ...own && { uuid: own },
+  });
+  const incoming = new IncomingMigration(new MachineTarget(machine), {
+    uri: parseUri(lab.unix()),
+    ...settings(validated),
+  });
+  await source.migrate(formatUri(await incoming.listening));
+  await incoming.completed.catch(() => {});
+  const status = await source.waitForStatus("completed", "failed");
+  assertEquals(incoming.status, status);
+  assertEquals(machine.running, status === "completed");
+  return status;
+}
 
 const validated = { "return-path": true, "validate-uuid": true };
 for (
@@ -89,23 +121,31 @@ for (
     ["/migration/validate_uuid_dst_not_set", [ONE, undefined], "completed"],
   ] as const
 ) {
-  qemuTest(`${path}: QEMU compares Ferry's UUID`, NEEDS, async (lab) => {
+  qemuTest(`${path}: Ferry → QEMU 10.0`, NEEDS, async (lab) => {
     assertEquals(await sendToQemu(lab, uuids, validated), status);
+  });
+
+  qemuTest(`${path}: QEMU 10.0 → Ferry`, NEEDS, async (lab) => {
+    assertEquals(await receiveFromQemu(lab, uuids), status);
   });
 }
 
-qemuTest("/migration/validate_uuid: an image keeps a QEMU's UUID", NEEDS, async (lab) => {
-  const source = await lab.qemu("10.0", { name: "source", guest, args: ["-uuid", ONE] });
-  await source.setCapabilities(validated);
-  await source.serial.waitForHeartbeats();
-  const { target, incoming } = receiveImage();
-  await source.migrateAndWait(formatUri(await incoming.listening));
-  await incoming.completed;
-  assertEquals(target.image.configuration.uuid?.toHex(), ONE.replaceAll("-", ""));
-});
+qemuTest(
+  "/migration/validate_uuid: QEMU 10.0 → Ferry, which keeps the UUID in an image",
+  NEEDS,
+  async (lab) => {
+    const source = await lab.qemu("10.0", { name: "source", guest, args: ["-uuid", ONE] });
+    await source.setCapabilities(validated);
+    await source.serial.waitForHeartbeats();
+    const { target, incoming } = receiveImage();
+    await source.migrateAndWait(formatUri(await incoming.listening));
+    await incoming.completed;
+    assertEquals(target.image.configuration.uuid?.toHex(), ONE.replaceAll("-", ""));
+  },
+);
 
 qemuTest(
-  "/migration/ignore-shared: an image is without the RAM that both QEMUs have as a file",
+  "/migration/ignore-shared: QEMU 10.0 → Ferry → QEMU 10.0, RAM that both QEMUs have as a file",
   NEEDS,
   async (lab) => {
     const size = 32 * 1024 ** 2;

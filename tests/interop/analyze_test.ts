@@ -5,9 +5,13 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
+import { MachineSource } from "../../src/control/machine_source.ts";
+import { OutgoingMigration } from "../../src/control/outgoing.ts";
+import { Machine } from "../../src/machine/machine.ts";
+import { parseUri } from "../../src/transport/uri.ts";
+import { settings } from "../control/fixtures/pair.ts";
 import { ANALYZED_MACHINES } from "../support/analyzed_machines.ts";
-import type { QemuLab } from "../support/qemu_lab.ts";
-import { qemuTest } from "../support/qemu_lab.ts";
+import { QemuLab, qemuTest } from "../support/qemu_lab.ts";
 import { QEMU_SCRIPT, runQemuScript } from "../support/qemu_script.ts";
 import { saveStream } from "../support/save_stream.ts";
 import { analyze } from "../cli/fixtures/analyze.ts";
@@ -69,6 +73,38 @@ async function assertSameWords(lab: QemuLab, image: string): Promise<void> {
     assert(a.every((byte, i) => byte === b[i]), file);
   }
 }
+
+const VALIDATED = { "validate-uuid": true, "x-ignore-shared": true };
+const UUID = "11111111-1111-1111-1111-111111111111";
+
+qemuTest("/migration/analyze-script: QEMU 10.0 → Ferry", { needs: ["10.0"] }, async (lab) => {
+  const source = await lab.qemu("10.0", { args: ["-uuid", UUID] });
+  await source.setCapabilities(VALIDATED);
+  const image = lab.path("image");
+  await source.migrateAndWait(`exec:cat > ${image}`);
+  const { code, stdout, stderr } = await analyze([image, "--json"]);
+  assertEquals([code, stderr], [0, ""]);
+  const { uuid, capabilities } = JSON.parse(stdout);
+  assertEquals([uuid, capabilities], [UUID, ["x-ignore-shared"]]);
+  if (QEMU_SCRIPT !== undefined) await assertSameWords(lab, image);
+});
+
+Deno.test({
+  name: "/migration/analyze-script: Ferry → QEMU's script",
+  ignore: QEMU_SCRIPT === undefined,
+  fn: async () => {
+    await using lab = await QemuLab.open();
+    await using machine = await Machine.create({ name: "m", ram: { ram: 2 ** 20 }, uuid: UUID });
+    await machine.start();
+    const image = lab.path("image");
+    const outgoing = new OutgoingMigration(new MachineSource(machine), {
+      uri: parseUri(`file:${image}`),
+      ...settings({ "validate-uuid": true }),
+    });
+    await outgoing.completed;
+    await assertSameWords(lab, image);
+  },
+});
 
 qemuTest(
   "analyze puts XBZRLE pages together as QEMU has them",

@@ -37,22 +37,24 @@ async function assertGoesOn(destination: Qemu): Promise<void> {
 for (
   const [from, to] of [["10.0", "10.0"], ["7.2", "10.0"], ["10.0", "7.2"], ["7.2", "7.2"]] as const
 ) {
-  for (const returnPath of [true, false]) {
-    const name = `QEMU ${from} → receive --save → send --from → QEMU ${to}, ` +
-      `return path ${returnPath ? "on" : "off"}`;
+  for (const [returnPath, live] of [[true, true], [false, false]] as const) {
+    const name = `/migration/precopy/tcp/plain: QEMU ${from} → Ferry → QEMU ${to}, ` +
+      `return path ${returnPath ? "on" : "off"}, guest ${live ? "running" : "stopped"}`;
     qemuTest(name, { needs: [from, to] }, async (lab) => {
       const source = await runningSource(lab, from);
       await source.setCapabilities({ "return-path": returnPath });
+      if (!live) await source.stop();
       const image = lab.path("machine.img");
       const keeper = lab.ferry(["receive", "tcp:127.0.0.1:0", "--save", image]);
       await source.migrateAndWait(await keeper.listening());
       assertEquals((await keeper.succeeded())["status"], "completed");
       await source.waitForRunState("postmigrate");
 
-      const destination = await pausedDestination(lab, to, lab.unix());
+      const destination = await pausedDestination(lab, to, "tcp:127.0.0.1:0");
       const saved = await Deno.readFile(image);
       const path = ["-c", `return-path=${returnPath ? "on" : "off"}`];
-      const giver = lab.ferry(["send", lab.unix(), "--from", image, ...path]);
+      const there = await destination.listening();
+      const giver = lab.ferry(["send", there, "--from", image, ...path]);
       assertEquals((await giver.succeeded())["status"], "completed");
       await destination.waitForStatus("completed");
       await assertSameMemory(source, destination);
@@ -65,34 +67,43 @@ for (
 for (
   const [version, load] of [["10.0", "file:"], ["7.2", "exec:cat "], ["10.0", "exec:cat "]] as const
 ) {
-  qemuTest(`QEMU ${version} loads a saved image by itself with ${load}IMAGE`, {
-    needs: [version],
-  }, async (lab) => {
-    const source = await runningSource(lab, version);
-    const image = lab.path("machine.img");
-    const keeper = lab.ferry(["receive", lab.unix("keep"), "--save", image]);
-    await source.migrateAndWait(await keeper.listening());
-    await keeper.succeeded();
-    const destination = await pausedDestination(lab, version, `${load}${image}`);
-    await destination.waitForStatus("completed");
-    await assertSameMemory(source, destination);
-    await assertGoesOn(destination);
-  });
+  qemuTest(
+    `/migration/precopy/file: Ferry → QEMU ${version}, which loads the image with ${load}IMAGE`,
+    {
+      needs: [version],
+    },
+    async (lab) => {
+      const source = await runningSource(lab, version);
+      const image = lab.path("machine.img");
+      const keeper = lab.ferry(["receive", lab.unix("keep"), "--save", image]);
+      await source.migrateAndWait(await keeper.listening());
+      await keeper.succeeded();
+      const destination = await pausedDestination(lab, version, `${load}${image}`);
+      await destination.waitForStatus("completed");
+      await assertSameMemory(source, destination);
+      await assertGoesOn(destination);
+    },
+  );
 }
 
 for (const [version, save] of [["10.0", "file:"], ["7.2", "exec:cat > "]] as const) {
-  qemuTest(`send --from gives what QEMU ${version} wrote with migrate ${save}IMAGE`, {
-    needs: [version],
-  }, async (lab) => {
-    const source = await runningSource(lab, version);
-    const image = lab.path("machine.img");
-    await source.migrateAndWait(`${save}${image}`);
-    const destination = await pausedDestination(lab, version, "tcp:127.0.0.1:0");
-    await lab.ferry(["send", await destination.listening(), "--from", image]).succeeded();
-    await destination.waitForStatus("completed");
-    await assertSameMemory(source, destination);
-    await assertGoesOn(destination);
-  });
+  qemuTest(
+    `/migration/precopy/file: QEMU ${version} → Ferry → QEMU ${version}, written with ${save}IMAGE`,
+    {
+      needs: [version],
+    },
+    async (lab) => {
+      const source = await runningSource(lab, version);
+      await source.stop();
+      const image = lab.path("machine.img");
+      await source.migrateAndWait(`${save}${image}`);
+      const destination = await pausedDestination(lab, version, "tcp:127.0.0.1:0");
+      await lab.ferry(["send", await destination.listening(), "--from", image]).succeeded();
+      await destination.waitForStatus("completed");
+      await assertSameMemory(source, destination);
+      await assertGoesOn(destination);
+    },
+  );
 }
 
 qemuTest("kill -9 of receive in the middle: the QEMU's guest goes on", {

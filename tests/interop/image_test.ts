@@ -23,39 +23,45 @@ for (
   const [from, to] of [["10.0", "10.0"], ["7.2", "10.0"], ["10.0", "7.2"], ["7.2", "7.2"]] as const
 ) {
   for (const returnPath of [true, false]) {
-    qemuTest(`QEMU ${from} to an image to QEMU ${to}, return path ${returnPath ? "on" : "off"}`, {
-      needs: [from, to],
-    }, async (lab) => {
-      const source = await lab.qemu(from, { name: "source", guest });
-      await source.setCapabilities({ "return-path": returnPath });
-      await source.serial.waitForHeartbeats(2);
-      const target = new ImageTarget(() => Promise.resolve());
-      const settings = { capabilities: defaultCapabilities(), parameters: defaultParameters() };
-      const incoming = new IncomingMigration(target, {
-        uri: parseUri("tcp:127.0.0.1:0"),
-        ...settings,
-      });
-      await source.migrateAndWait(formatUri(await incoming.listening));
-      await incoming.completed;
+    qemuTest(
+      `/migration/precopy/unix/plain: QEMU ${from} → Ferry → QEMU ${to}, return path ${
+        returnPath ? "on" : "off"
+      }`,
+      {
+        needs: [from, to],
+      },
+      async (lab) => {
+        const source = await lab.qemu(from, { name: "source", guest });
+        await source.setCapabilities({ "return-path": returnPath });
+        await source.serial.waitForHeartbeats(2);
+        const target = new ImageTarget(() => Promise.resolve());
+        const settings = { capabilities: defaultCapabilities(), parameters: defaultParameters() };
+        const incoming = new IncomingMigration(target, {
+          uri: parseUri(lab.unix("keep")),
+          ...settings,
+        });
+        await source.migrateAndWait(formatUri(await incoming.listening));
+        await incoming.completed;
 
-      const destination = await lab.qemu(to, {
-        ...{ name: "destination", guest, incoming: lab.unix(), paused: true },
-      });
-      const outgoing = new OutgoingMigration(new ImageSource(target.image), {
-        uri: parseUri(lab.unix()),
-        capabilities: { ...settings.capabilities, "return-path": returnPath },
-        parameters: settings.parameters,
-      });
-      assertEquals((await outgoing.completed).status, "completed");
-      await destination.waitForStatus("completed");
-      await source.waitForRunState("postmigrate");
-      await destination.waitForRunState("paused");
-      await assertSameMemory(source, destination);
-      await destination.cont();
-      await destination.serial.waitForHeartbeats();
-      await destination.stop();
-      checkSweep(guest, await destination.readMemory(guest.start, guest.size));
-      assert(target.image.sections.length > 5);
-    });
+        const destination = await lab.qemu(to, {
+          ...{ name: "destination", guest, incoming: lab.unix(), paused: true },
+        });
+        const outgoing = new OutgoingMigration(new ImageSource(target.image), {
+          uri: parseUri(lab.unix()),
+          capabilities: { ...settings.capabilities, "return-path": returnPath },
+          parameters: settings.parameters,
+        });
+        assertEquals((await outgoing.completed).status, "completed");
+        await destination.waitForStatus("completed");
+        await source.waitForRunState("postmigrate");
+        await destination.waitForRunState("paused");
+        await assertSameMemory(source, destination);
+        await destination.cont();
+        await destination.serial.waitForHeartbeats();
+        await destination.stop();
+        checkSweep(guest, await destination.readMemory(guest.start, guest.size));
+        assert(target.image.sections.length > 5);
+      },
+    );
   }
 }

@@ -13,6 +13,7 @@ import { assertSameMemory } from "../support/guest_memory.ts";
 import type { JsonObject } from "../support/json.ts";
 import type { Qemu } from "../support/qemu.ts";
 import { type QemuLab, qemuTest } from "../support/qemu_lab.ts";
+import { QmpClient } from "../support/qmp_client.ts";
 import { findQemu, type QemuVersion } from "../support/qemu_program.ts";
 import type { Ferry } from "../support/run_ferry.ts";
 import { checkSweep } from "../support/sweep_check.ts";
@@ -115,8 +116,9 @@ const ROWS: readonly Row[] = [
 
 for (const [from, to, count, compression, machine] of ROWS) {
   const channels = { channels: count, compression };
-  const title = `${count} channels, ${compression}${machine ? `, ${machine}` : ""}`;
-  qemuTest(`Multifd: QEMU ${from} to Ferry to QEMU ${to}: ${title}`, {
+  const path = `/migration/multifd/tcp/${compression === "none" ? "uri/" : ""}plain/${compression}`;
+  const title = `${count} channels${machine ? `, ${machine}` : ""}`;
+  qemuTest(`${path}: QEMU ${from} → Ferry → QEMU ${to}, ${title}`, {
     needs: [from, to],
   }, async (lab) => {
     const source = await startSource(lab, from, machine);
@@ -139,8 +141,47 @@ for (const [from, to, count, compression, machine] of ROWS) {
   });
 }
 
+/** A TCP or Unix address as QMP's `channels` have it. */
+function channelsTo(uri: string): JsonObject {
+  const [, kind, host, port] = /^(tcp|unix):([^:]+)(?::(\d+))?$/.exec(uri)!;
+  const address = kind === "unix"
+    ? { type: "unix", path: host! }
+    : { type: "inet", host: host!, port: port! };
+  return { channels: [{ "channel-type": "main", addr: { transport: "socket", ...address } }] };
+}
+
+qemuTest("/migration/multifd/tcp/channels/plain/none: QEMU 10.0 → Ferry → QEMU 10.0", {
+  needs: ["10.0"],
+}, async (lab) => {
+  const channels: Channels = { channels: 16, compression: "none" };
+  const source = await startSource(lab, "10.0");
+  await configure(source, channels);
+  const image = lab.path("image");
+  const driven = async (name: string, args: readonly string[]) => {
+    const ferry = lab.ferry([...args, "--qmp", lab.unix(name), ...flags(channels)], { name });
+    await ferry.said("QMP on");
+    return { ferry, qmp: lab.use(await QmpClient.connect(lab.unix(name))) };
+  };
+  const keeper = await driven("keeper", ["receive", "--save", image]);
+  await keeper.qmp.execute("migrate-incoming", channelsTo(ANY_PORT));
+  const there = await keeper.ferry.listening();
+  await source.execute("migrate", channelsTo(there));
+  await source.waitForStatus("completed");
+  await keeper.ferry.waitForStatus("completed");
+  await keeper.qmp.execute("quit");
+  await keeper.ferry.succeeded();
+
+  const { qemu: destination, uri } = await startDestination(lab, "10.0", channels);
+  const giver = await driven("giver", ["send", "--from", image]);
+  await giver.qmp.execute("migrate", channelsTo(uri));
+  await giver.ferry.waitForStatus("completed");
+  assertChannels(await giver.qmp.execute("query-migrate") as JsonObject, 16);
+  await destination.waitForStatus("completed");
+  await assertArrived(source, destination);
+});
+
 for (const detection of ["none", "legacy"] as const) {
-  qemuTest(`Multifd: QEMU 10.0 to Ferry to QEMU 10.0 with zero-page-detection ${detection}`, {
+  qemuTest(`/migration/multifd/tcp/plain/zero-page/${detection}: QEMU 10.0 → Ferry → QEMU 10.0`, {
     needs: ["10.0"],
   }, async (lab) => {
     const channels: Channels = {
@@ -162,7 +203,7 @@ for (const detection of ["none", "legacy"] as const) {
 }
 
 for (const version of ["10.0", "7.2"] as const) {
-  qemuTest(`Multifd: QEMU ${version} cancels in the middle and migrates to another Ferry at once`, {
+  qemuTest(`/migration/multifd/tcp/plain/cancel: QEMU ${version} → Ferry, then another Ferry`, {
     needs: [version],
   }, async (lab) => {
     const channels: Channels = { channels: 4, compression: "zstd" };
@@ -194,7 +235,7 @@ for (const version of ["10.0", "7.2"] as const) {
     await assertArrived(source, qemu);
   });
 
-  qemuTest(`Multifd: Ferry cancels in the middle and migrates to another QEMU ${version} at once`, {
+  qemuTest(`/migration/multifd/tcp/plain/cancel: Ferry → QEMU ${version}, then another QEMU`, {
     needs: [version],
   }, async (lab) => {
     const channels: Channels = { channels: 4, compression: "zlib" };
@@ -265,7 +306,7 @@ Deno.test("Multifd: Ferry cancels in the middle and migrates to another Ferry at
 });
 
 for (const method of ["qatzip", "qpl", "uadk"]) {
-  qemuTest(`Multifd: compression ${method} is refused as QEMU refuses what is not built in`, {
+  qemuTest(`/migration/multifd/tcp/plain/${method}: refused as QEMU refuses what is not built in`, {
     needs: ["10.0"],
   }, async (lab) => {
     const qemu = await lab.qemu("10.0", { machine: "none" });

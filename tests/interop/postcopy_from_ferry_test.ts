@@ -44,15 +44,16 @@ const CASES = DESTINATIONS.flatMap(({ version, machine }) =>
     version,
     kind: machine ? { machine } : {},
     capabilities: { "postcopy-ram": true, "postcopy-preempt": preempt },
-    words: `QEMU ${version}${machine ? ` (${machine})` : ""}, ${
-      preempt ? "with" : "without"
-    } preempt`,
+    preempt: preempt ? "preempt/" : "",
+    words: `QEMU ${version}${machine ? ` (${machine})` : ""}`,
   }))
 );
 
-for (const { version, kind, capabilities, words } of CASES) {
+for (const { version, kind, capabilities, preempt, words } of CASES) {
   for (const [origin, open] of Object.entries(ORIGINS)) {
-    qemuTest(`An image, ${origin}, runs at once in ${words}`, { needs: [version] }, async (lab) => {
+    qemuTest(`/migration/postcopy/${preempt}plain: Ferry → ${words}; the image is ${origin}`, {
+      needs: [version],
+    }, async (lab) => {
       const image = await open(await savedByQemu(lab, version, guest, kind));
       const destination = await lab.qemu(version, {
         ...{ name: "destination", guest, incoming: "defer", ...kind },
@@ -81,8 +82,8 @@ for (const { version, kind, capabilities, words } of CASES) {
   }
 }
 
-for (const { version, kind, capabilities, words } of CASES) {
-  qemuTest(`A connection that breaks twice is mended: ${words}`, {
+for (const { version, kind, capabilities, preempt, words } of CASES) {
+  qemuTest(`/migration/postcopy/${preempt}recovery/plain: Ferry → ${words}`, {
     needs: [version],
   }, async (lab) => {
     const image = await openImage(await savedByQemu(lab, version, guest, kind));
@@ -174,7 +175,7 @@ qemuTest("A QEMU that is done and cannot say so: the source knows what to do", {
 });
 
 for (const version of ["10.0", "7.2"] as const) {
-  qemuTest(`A file that Ferry saved is loaded by QEMU ${version}, which ignores the index`, {
+  qemuTest(`/migration/precopy/file: Ferry → QEMU ${version}, which ignores the image's index`, {
     needs: [version],
   }, async (lab) => {
     const image = await loadImage(await savedByQemu(lab, version, guest));

@@ -34,91 +34,99 @@ for (const { version, machine } of QEMUS) {
     const capabilities = { "postcopy-ram": true, "postcopy-preempt": preempt };
     for (const breaks of [false, true]) {
       const path = `/migration/postcopy${preempt ? "/preempt" : ""}${breaks ? "/recovery" : ""}` +
-        "/tls/x509";
+        "/tls/psk";
 
-      tlsQemuTest(`${path}, from QEMU ${version} to Ferry`, [version], async (lab, { folder }) => {
-        const source = await lab.qemu(version, {
-          ...{ name: "source", guest, machine, ram: "32M", args: tlsObject(folder, "client") },
-        });
-        await source.setCapabilities(capabilities);
-        // Slow enough for a switch in the middle of the first round, and for a loss after it.
-        await source.setParameters({
-          "max-bandwidth": 4 * MIB,
-          ...breaks && { "max-postcopy-bandwidth": MIB },
-        });
-        await useTls(source);
-        await source.serial.waitForHeartbeats(1);
-        const target = lab.use(new TouchingTarget());
-        const { parameters } = settings({}, { "tls-creds": folder });
-        const destination = lab.use(new Destination(target, capabilities, { parameters }));
-        const { incoming } = destination;
-        const tap = lab.use(new Tap({ to: formatUri(await incoming.listening) }));
-        await source.migrate(tap.uri);
-        await source.waitForStatus("active");
-        await source.execute("migrate-start-postcopy");
-        if (breaks) {
-          const losses = [() => tap.cut(), () => source.execute("migrate-pause", {}, "exec-oob")];
-          for (const [i, lose] of losses.entries()) {
-            await target.touchedSome(500 * (i + 1));
-            await lose();
-            await source.waitForStatus("postcopy-paused");
-            await destination.reached("postcopy-paused", i + 1);
-            const uri = await incoming.recover(ANY_PORT);
-            await source.migrate(formatUri(uri), { resume: true });
-            await destination.reached("postcopy-recover", i + 1);
-            await source.waitForStatus("postcopy-active");
+      tlsQemuTest(
+        `${path}: QEMU ${version} → Ferry, with certificates`,
+        [version],
+        async (lab, { folder }) => {
+          const source = await lab.qemu(version, {
+            ...{ name: "source", guest, machine, ram: "32M", args: tlsObject(folder, "client") },
+          });
+          await source.setCapabilities(capabilities);
+          // Slow enough for a switch in the middle of the first round, and for a loss after it.
+          await source.setParameters({
+            "max-bandwidth": 4 * MIB,
+            ...breaks && { "max-postcopy-bandwidth": MIB },
+          });
+          await useTls(source);
+          await source.serial.waitForHeartbeats(1);
+          const target = lab.use(new TouchingTarget());
+          const { parameters } = settings({}, { "tls-creds": folder });
+          const destination = lab.use(new Destination(target, capabilities, { parameters }));
+          const { incoming } = destination;
+          const tap = lab.use(new Tap({ to: formatUri(await incoming.listening) }));
+          await source.migrate(tap.uri);
+          await source.waitForStatus("active");
+          await source.execute("migrate-start-postcopy");
+          if (breaks) {
+            const losses = [() => tap.cut(), () => source.execute("migrate-pause", {}, "exec-oob")];
+            for (const [i, lose] of losses.entries()) {
+              await target.touchedSome(500 * (i + 1));
+              await lose();
+              await source.waitForStatus("postcopy-paused");
+              await destination.reached("postcopy-paused", i + 1);
+              const uri = await incoming.recover(ANY_PORT);
+              await source.migrate(formatUri(uri), { resume: true });
+              await destination.reached("postcopy-recover", i + 1);
+              await source.waitForStatus("postcopy-active");
+            }
+            await source.setParameters({ "max-postcopy-bandwidth": 0 });
           }
-          await source.setParameters({ "max-postcopy-bandwidth": 0 });
-        }
-        await source.waitForStatus("completed");
-        await incoming.completed;
-        await target.touched;
-        await assertSameAsSource(source, destination, guest);
-        assertEncrypted(tap, preempt ? 2 : 1);
-        const { ram } = await source.queryMigrate();
-        // Without a limit, all may have come before it is asked for.
-        if (breaks) assert((ram?.["postcopy-requests"] ?? 0) > 0);
-      });
+          await source.waitForStatus("completed");
+          await incoming.completed;
+          await target.touched;
+          await assertSameAsSource(source, destination, guest);
+          assertEncrypted(tap, preempt ? 2 : 1);
+          const { ram } = await source.queryMigrate();
+          // Without a limit, all may have come before it is asked for.
+          if (breaks) assert((ram?.["postcopy-requests"] ?? 0) > 0);
+        },
+      );
 
-      tlsQemuTest(`${path}, from Ferry to QEMU ${version}`, [version], async (lab, { folder }) => {
-        const image = await openImage(await savedByQemu(lab, version, guest, { machine }));
-        const destination = await lab.qemu(version, {
-          ...{ name: "destination", guest, machine, incoming: "defer" },
-          args: tlsObject(folder, "server"),
-        });
-        await destination.setCapabilities(capabilities);
-        await useTls(destination);
-        await destination.migrateIncoming("tcp:127.0.0.1:0");
-        const tap = lab.use(new Tap({ to: await destination.listening() }));
-        const statuses = new Statuses();
-        // A socket's path is not the name in the certificate.
-        const tls = { "tls-creds": folder, "tls-hostname": "127.0.0.1" };
-        const outgoing = new OutgoingMigration(new ImageSource(image), {
-          uri: parseUri(tap.uri),
-          onEvent: statuses.on,
-          ...settings(capabilities, { ...tls, ...breaks && { "max-postcopy-bandwidth": MIB } }),
-        });
-        outgoing.startPostcopy();
-        if (breaks) {
-          for (const lose of [() => tap.cut(), () => outgoing.pause()]) {
-            await statuses.next("postcopy-active");
-            await destination.serial.waitForHeartbeats(1);
-            lose();
-            await statuses.next("postcopy-paused");
-            await destination.waitForStatus("postcopy-paused");
-            await destination.execute("migrate-recover", { uri: lab.unix("again") }, "exec-oob");
-            outgoing.resume(parseUri(lab.unix("again")));
+      tlsQemuTest(
+        `${path}: Ferry → QEMU ${version}, with certificates`,
+        [version],
+        async (lab, { folder }) => {
+          const image = await openImage(await savedByQemu(lab, version, guest, { machine }));
+          const destination = await lab.qemu(version, {
+            ...{ name: "destination", guest, machine, incoming: "defer" },
+            args: tlsObject(folder, "server"),
+          });
+          await destination.setCapabilities(capabilities);
+          await useTls(destination);
+          await destination.migrateIncoming("tcp:127.0.0.1:0");
+          const tap = lab.use(new Tap({ to: await destination.listening() }));
+          const statuses = new Statuses();
+          // A socket's path is not the name in the certificate.
+          const tls = { "tls-creds": folder, "tls-hostname": "127.0.0.1" };
+          const outgoing = new OutgoingMigration(new ImageSource(image), {
+            uri: parseUri(tap.uri),
+            onEvent: statuses.on,
+            ...settings(capabilities, { ...tls, ...breaks && { "max-postcopy-bandwidth": MIB } }),
+          });
+          outgoing.startPostcopy();
+          if (breaks) {
+            for (const lose of [() => tap.cut(), () => outgoing.pause()]) {
+              await statuses.next("postcopy-active");
+              await destination.serial.waitForHeartbeats(1);
+              lose();
+              await statuses.next("postcopy-paused");
+              await destination.waitForStatus("postcopy-paused");
+              await destination.execute("migrate-recover", { uri: lab.unix("again") }, "exec-oob");
+              outgoing.resume(parseUri(lab.unix("again")));
+            }
+            outgoing.setParameters(settings({}, tls).parameters);
           }
-          outgoing.setParameters(settings({}, tls).parameters);
-        }
-        await statuses.completed(outgoing);
-        await destination.waitForStatus("completed");
-        await destination.serial.waitForHeartbeats();
-        await destination.stop();
-        checkSweep(guest, await destination.readMemory(guest.start, guest.size));
-        assertEncrypted(tap, preempt ? 2 : 1);
-        if (breaks) assert(outgoing.info().ram!["postcopy-requests"] > 0);
-      });
+          await statuses.completed(outgoing);
+          await destination.waitForStatus("completed");
+          await destination.serial.waitForHeartbeats();
+          await destination.stop();
+          checkSweep(guest, await destination.readMemory(guest.start, guest.size));
+          assertEncrypted(tap, preempt ? 2 : 1);
+          if (breaks) assert(outgoing.info().ram!["postcopy-requests"] > 0);
+        },
+      );
     }
   }
 }

@@ -42,8 +42,9 @@ async function startSource(
 
 for (const version of ["10.0", "7.2"] as const) {
   for (const preempt of [false, true]) {
+    const path = preempt ? "preempt/" : "";
     qemuTest(
-      `QEMU ${version} to an image by postcopy${preempt ? " with a preempt channel" : ""}`,
+      `/migration/postcopy/${path}plain: QEMU ${version} → Ferry`,
       { needs: [version] },
       async (lab) => {
         const capabilities = { "postcopy-ram": true, "postcopy-preempt": preempt };
@@ -64,8 +65,8 @@ for (const version of ["10.0", "7.2"] as const) {
     );
 
     for (const wantedFaults of KINDS) {
-      const how = `${wantedFaults}${preempt ? ", preempt" : ""}`;
-      qemuTest(`QEMU ${version}'s pages come when they are used (${how})`, {
+      const how = `faults by ${wantedFaults}`;
+      qemuTest(`/migration/postcopy/${path}recovery/plain: QEMU ${version} → Ferry, ${how}`, {
         needs: [version],
       }, async (lab) => {
         const capabilities = { "postcopy-ram": true, "postcopy-preempt": preempt };

@@ -5,6 +5,8 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
+import { ShellCompletion } from "../../src/cli/shell_completion.ts";
+import { readJson } from "../../src/qmp/json.ts";
 import { Served, Talk } from "../qmp/fixtures/served.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../support/json.ts";
 import { type QemuLab, qemuTest } from "../support/qemu_lab.ts";
@@ -375,6 +377,13 @@ qemuTest(
       assertTakes(ferry!, qemu!, [String(args), String(other["arg-type"])], name);
       assertEquals(ferry!.get(name)!["allow-oob"], other["allow-oob"], name);
     }
+    // The shell reads QEMU's as it reads Ferry's.
+    const shell = new ShellCompletion([], readJson(JSON.stringify([...qemu!.values()])));
+    assertEquals(shell.complete("migrate-set-parameters multifd-compression=zl")[0], [
+      "multifd-compression=zlib ",
+    ]);
+    assertEquals(shell.complete('migrate channels=[{"addr":{"transp')[0], ['transport"']);
+    assertEquals(shell.complete('migrate channels=[{"addr":{"transport":"so')[0], ['socket"']);
   },
 );
 

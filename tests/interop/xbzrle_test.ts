@@ -1,20 +1,14 @@
 /**
  * XBZRLE between Ferry and real QEMUs, both ways.
  *
- * A running machine of Ferry's has vCPUs that no QEMU knows. But QEMU's machine `none`, which has RAM and
- * nothing else, takes a machine of that name with the same RAM and no vCPU: so a stock QEMU is the judge
- * of what Ferry encodes.
- *
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
 import { changeCapabilities, defaultCapabilities } from "../../src/control/capabilities.ts";
 import { ImageTarget } from "../../src/control/image_target.ts";
 import { IncomingMigration } from "../../src/control/incoming.ts";
-import { MachineSource } from "../../src/control/machine_source.ts";
 import { OutgoingMigration } from "../../src/control/outgoing.ts";
 import { changeParameters, defaultParameters } from "../../src/control/parameters.ts";
-import type { DirtyLogKind } from "../../src/dirty/dirty_log.ts";
 import { Machine } from "../../src/machine/machine.ts";
 import { formatUri, parseUri } from "../../src/transport/uri.ts";
 import { changeSome, numbers } from "../ram/fixtures/xbzrle.ts";
@@ -22,6 +16,7 @@ import { describeDifference } from "../support/guest_memory.ts";
 import { qemuTest } from "../support/qemu_lab.ts";
 import { checkSweep } from "../support/sweep_check.ts";
 import { SweepGuest } from "../support/sweep_guest.ts";
+import { NoneSource } from "./none_source.ts";
 import "../support/load_libc.ts";
 
 const MIB = 1024 ** 2;
@@ -32,7 +27,7 @@ const VERSIONS = ["10.0", "7.2"] as const;
 const capabilities = changeCapabilities(defaultCapabilities(), { xbzrle: true });
 
 for (const version of VERSIONS) {
-  qemuTest(`QEMU ${version} sends differences to an image; every page is right`, {
+  qemuTest(`/migration/precopy/unix/xbzrle: QEMU ${version} → Ferry`, {
     needs: [version],
   }, async (lab) => {
     // Sixteen counts in each page.
@@ -48,7 +43,7 @@ for (const version of VERSIONS) {
     await source.serial.waitForHeartbeats(2);
     const target = new ImageTarget(() => Promise.resolve());
     const incoming = new IncomingMigration(target, {
-      uri: parseUri("tcp:127.0.0.1:0"),
+      uri: parseUri(lab.unix()),
       capabilities: defaultCapabilities(),
       parameters: defaultParameters(),
     });
@@ -87,66 +82,60 @@ async function writeWhileRunning(machine: Machine, stop: () => boolean): Promise
   }
 }
 
-/** A machine that a QEMU with `-machine none` takes. */
-class NoneSource extends MachineSource {
-  override readonly sendsSwitchoverStart: boolean;
-
-  constructor(machine: Machine, version: typeof VERSIONS[number], log?: DirtyLogKind) {
-    super(machine, log);
-    this.sendsSwitchoverStart = version !== "7.2";
-  }
-}
-
 for (const version of VERSIONS) {
   for (const [log, cache] of [["kernel", 64], ["kernel", 4], ["hash", 64]] as const) {
-    qemuTest(`QEMU ${version} takes Ferry's differences: cache of ${cache} MiB, log ${log}`, {
-      needs: [version],
-    }, async (lab) => {
-      await using machine = await Machine.create({ name: "none", ram: { ram: 32 * MIB } });
-      const block = machine.ram.block("ram")!;
-      const random = numbers(1);
-      for (let page = 0; page < block.pageCount; page += 2) {
-        const bytes = block.view(page * 4096, 4096);
-        for (let i = 0; i < 4096; i += 4) bytes[i] = random(256);
-      }
-      const destination = await lab.qemu(version, {
-        ...{ name: "destination", machine: "none", args: ["-m", "32M"] },
-        ...{ incoming: lab.unix(), paused: true },
-      });
-      await machine.start();
-      const limited = changeParameters(defaultParameters(), {
-        "max-bandwidth": 30 * MIB,
-        "downtime-limit": 0,
-        "xbzrle-cache-size": cache * MIB,
-      });
-      let enough = false;
-      const migration = new OutgoingMigration(new NoneSource(machine, version, log), {
-        uri: parseUri(lab.unix()),
-        capabilities,
-        parameters: limited,
-        onEvent: ({ event }) => {
-          if (event !== "MIGRATION_PASS") return;
-          const figures = migration.info()["xbzrle-cache"];
-          if (!figures || figures.pages < ENOUGH || figures["cache-miss"] < 100) return;
-          enough = true;
-          migration.setParameters({ ...limited, "max-bandwidth": 0, "downtime-limit": 2000 });
-        },
-      });
-      const writing = writeWhileRunning(machine, () => enough);
-      const info = await migration.completed;
-      await writing;
-      await destination.waitForStatus("completed");
-      const figures = info["xbzrle-cache"]!;
-      assertEquals(figures["cache-size"], cache * MIB);
-      assert(figures.overflow > 10 && figures.bytes > 0, JSON.stringify(figures));
-      assertEquals(
-        describeDifference(
-          new Uint8Array(block.view(0, block.length)),
-          await destination.readMemory(0, block.length),
-          0,
-        ),
-        undefined,
-      );
-    });
+    qemuTest(
+      `/migration/precopy/unix/xbzrle: Ferry → QEMU ${version}, cache of ${cache} MiB, log ${log}`,
+      {
+        needs: [version],
+      },
+      async (lab) => {
+        await using machine = await Machine.create({ name: "none", ram: { ram: 32 * MIB } });
+        const block = machine.ram.block("ram")!;
+        const random = numbers(1);
+        for (let page = 0; page < block.pageCount; page += 2) {
+          const bytes = block.view(page * 4096, 4096);
+          for (let i = 0; i < 4096; i += 4) bytes[i] = random(256);
+        }
+        const destination = await lab.qemu(version, {
+          ...{ name: "destination", machine: "none", args: ["-m", "32M"] },
+          ...{ incoming: lab.unix(), paused: true },
+        });
+        await machine.start();
+        const limited = changeParameters(defaultParameters(), {
+          "max-bandwidth": 30 * MIB,
+          "downtime-limit": 0,
+          "xbzrle-cache-size": cache * MIB,
+        });
+        let enough = false;
+        const migration = new OutgoingMigration(new NoneSource(machine, { version, log }), {
+          uri: parseUri(lab.unix()),
+          capabilities,
+          parameters: limited,
+          onEvent: ({ event }) => {
+            if (event !== "MIGRATION_PASS") return;
+            const figures = migration.info()["xbzrle-cache"];
+            if (!figures || figures.pages < ENOUGH || figures["cache-miss"] < 100) return;
+            enough = true;
+            migration.setParameters({ ...limited, "max-bandwidth": 0, "downtime-limit": 2000 });
+          },
+        });
+        const writing = writeWhileRunning(machine, () => enough);
+        const info = await migration.completed;
+        await writing;
+        await destination.waitForStatus("completed");
+        const figures = info["xbzrle-cache"]!;
+        assertEquals(figures["cache-size"], cache * MIB);
+        assert(figures.overflow > 10 && figures.bytes > 0, JSON.stringify(figures));
+        assertEquals(
+          describeDifference(
+            new Uint8Array(block.view(0, block.length)),
+            await destination.readMemory(0, block.length),
+            0,
+          ),
+          undefined,
+        );
+      },
+    );
   }
 }

@@ -28,6 +28,13 @@ Deno.test("stop and cont stop the machine and let it run, as often as they are a
   assertEquals(await status(), { status: "paused", running: false });
 });
 
+Deno.test("query-uuid shows which machine it is", async () => {
+  const uuid = "6d2c1b3a-5f4e-4d6c-8b7a-0123456789ab";
+  await using machine = await Machine.create({ name: "known", ram: { ram: 4096 }, uuid });
+  const commands = machineCommands({ control: new MigrationControl({}), machine, quit }, quit);
+  assertEquals(await run(commands, "query-uuid"), { UUID: uuid });
+});
+
 Deno.test("A machine that has not arrived cannot be stopped, and runs as it did there", async () => {
   await using machine = await smallMachine(false);
   const control = new MigrationControl({ target: () => new MachineTarget(machine) });

@@ -3,7 +3,35 @@ import { StateError, TransportError, UsageError } from "../../src/errors.ts";
 import { type QmpServer, serveQmp } from "../../src/qmp/server.ts";
 import { closeQuietly, connectTo, listenOn } from "../support/sockets.ts";
 import { QmpClient } from "../support/qmp_client.ts";
+import { contentOf } from "../control/fixtures/pair.ts";
+import type { JsonObject } from "../support/json.ts";
 import { errorOf, Served, smallMachine, type Talk } from "./fixtures/served.ts";
+
+const encode = (text: string) => new TextEncoder().encode(text);
+const SCHEMA = '{"execute":"query-qmp-schema"}';
+
+/** What no client should say, the more so while a machine moves. */
+const HOSTILE: readonly (string | Uint8Array)[] = [
+  "{'execute': @}\n",
+  "]}\n",
+  Uint8Array.from([0x7b, 0xff, 0xfe, 0x00, 0x0a]),
+  `{"execute":"${"x".repeat(2 * 1024 ** 2)}\n`,
+  `${"[".repeat(1025)}\n`,
+  '{"execute":"migrate","arguments":{"uri":5}}',
+  '{"execute":"migrate","arguments":{"uri":"exec:true"}}',
+  '{"execute":"migrate","arguments":{"uri":"tcp:127.0.0.1:1","resume":true}}',
+  '{"execute":"migrate-incoming","arguments":{"uri":"tcp:127.0.0.1:0"}}',
+  '{"execute":"migrate-recover","arguments":{"uri":"tcp:127.0.0.1:0"}}',
+  '{"execute":"migrate-pause"}',
+  '{"execute":"migrate-start-postcopy"}',
+  '{"execute":"migrate-continue","arguments":{"state":"pre-switchover"}}',
+  '{"execute":"migrate-set-capabilities","arguments":{"capabilities":[' +
+  '{"capability":"multifd","state":true}]}}',
+  '{"execute":"migrate-set-parameters","arguments":{"max-bandwidth":"fast"}}',
+  '{"execute":"migrate-set-parameters","arguments":{"max-bandwidth":-1}}',
+  '{"execute":"__proto__"}',
+  '{"execute":"nothing","arguments":{"__proto__":{"x":1}}}',
+];
 
 Deno.test("serveQmp() listens on TCP and Unix sockets, and leaves no file", async () => {
   const dir = await Deno.makeTempDir();
@@ -111,6 +139,37 @@ Deno.test("A client that never reads disturbs nobody, and is dropped when it owe
   }
   assert("return" in await other.run("query-status"));
   closeQuietly(deaf);
+});
+
+Deno.test("Whatever clients say while a machine moves, it arrives whole", async () => {
+  await using here = await Served.create();
+  await using there = await Served.create({ arrives: true });
+  const before = contentOf(here.machine, "ram");
+  await using destination = await there.negotiated();
+  await using source = await here.negotiated();
+  await destination.run("migrate-incoming", { uri: "tcp:127.0.0.1:0", "exit-on-error": false });
+  const { "socket-address": [address] } = (await destination.run("query-migrate"))["return"] as {
+    "socket-address": { host: string; port: string }[];
+  };
+  await source.run("migrate-set-parameters", { "max-bandwidth": 64 });
+  await source.run("migrate", { uri: `tcp:${address!.host}:${address!.port}` });
+  for (const served of [here, there]) {
+    await using hostile = await served.negotiated();
+    const deaf = await connectTo(served.server.uri);
+    await deaf.write(encode(`{"execute":"qmp_capabilities"}${SCHEMA.repeat(1000)}`));
+    for (const text of HOSTILE) await hostile.say(text);
+    await hostile.say('{"execute":"query-name","id":"end"}');
+    while ((await hostile.next())["id"] !== "end");
+    closeQuietly(deaf);
+  }
+  const status = async (talk: Talk) =>
+    ((await talk.run("query-migrate"))["return"] as JsonObject)["status"];
+  assertEquals(await status(source), "active");
+  await source.run("migrate-set-parameters", { "max-bandwidth": 0 });
+  for (const talk of [source, destination]) {
+    while (await status(talk) !== "completed");
+  }
+  assertEquals(contentOf(there.machine, "ram"), before);
 });
 
 Deno.test("quit tells every client, answers, and asks the program to end", async () => {

@@ -5,7 +5,7 @@ import { FileRecordEncoder } from "../../src/ram/file_record_encoder.ts";
 import { PageIndex } from "../../src/ram/page_index.ts";
 import { withFolder } from "../image/fixtures.ts";
 import { decodeAll } from "./fixtures/decode_all.ts";
-import { pageFile, STREAM_OFFSET } from "./fixtures/page_file.ts";
+import { pageFile, rawPageFile, STREAM_OFFSET } from "./fixtures/page_file.ts";
 import { assertSameRam, patternedRam, SPECS } from "./fixtures/patterned_ram.ts";
 
 const OUT = 4096;
@@ -40,6 +40,44 @@ for (const perRun of [1, 7, 200]) {
       assertEquals(encoder.encodeRun(bare.blocks[1]!, 0, 200, at), at);
     }));
 }
+
+for (const perRun of [1, 7, 200]) {
+  Deno.test(`FileRecordEncoder makes records of pages that stand alone, in runs of ${perRun}`, () =>
+    withFolder(async (folder) => {
+      const ram = patternedRam(false);
+      const { pages, bare } = await rawPageFile(ram, `${folder}/file`);
+      const io = buffer();
+      using encoder = new FileRecordEncoder(bare, io, pages);
+      const received = GuestRam.create(SPECS);
+      let at = OUT;
+      for (const block of bare.blocks) {
+        for (let page = 0; page < block.pageCount; page += perRun) {
+          const count = Math.min(perRun, block.pageCount - page);
+          const end = encoder.encodeRun(block, page, count, at);
+          assert(end - at <= 264 + count * encoder.pageBytesMax);
+          at = end;
+        }
+      }
+      decodeAll(received, new Uint8Array(io.buffer, OUT, at - OUT), 65_536);
+      assertSameRam(received, ram);
+      assertEquals(received.blocks.every((each) => each.received.count() === each.pageCount), true);
+      assertEquals([encoder.normalPages, encoder.zeroPages], [157, 80]);
+    }));
+}
+
+Deno.test("FileRecordEncoder sends no page that the file ends in", () =>
+  withFolder(async (folder) => {
+    const path = `${folder}/file`;
+    const { pages, bare } = await rawPageFile(patternedRam(false), path);
+    await Deno.truncate(path, STREAM_OFFSET + 4096 * 4 + 10);
+    using encoder = new FileRecordEncoder(bare, buffer(), pages);
+    encoder.encodeRun(bare.blocks[0]!, 1, 3, OUT);
+    assertThrows(
+      () => encoder.encodeRun(bare.blocks[0]!, 4, 1, OUT),
+      ConnectionLostError,
+      "inside a page",
+    );
+  }));
 
 Deno.test("FileRecordEncoder names the block again when it is told to", () =>
   withFolder(async (folder) => {

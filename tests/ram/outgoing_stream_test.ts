@@ -3,8 +3,10 @@ import { CancelledError, ConnectionLostError } from "../../src/errors.ts";
 import type { GuestRam } from "../../src/machine/guest_ram.ts";
 import { OutgoingStream } from "../../src/ram/outgoing_stream.ts";
 import { Progress } from "../../src/threads/job_ring.ts";
+import { fileSpec } from "../../src/transport/file_channel.ts";
 import { openChannel } from "../../src/transport/open_channel.ts";
 import type { Channel } from "../../src/transport/channel.ts";
+import { withFolder } from "../image/fixtures.ts";
 import { connectedSpecs } from "./fixtures/channels.ts";
 import { patternedRam } from "./fixtures/patterned_ram.ts";
 
@@ -110,4 +112,40 @@ Deno.test("OutgoingStream ends at once while its peer does not read", async () =
   await stream[Symbol.asyncDispose]();
   channel.close();
   assert(stream.pending >= 0);
+});
+
+Deno.test("OutgoingStream writes to any place of a file, and knows where it is", () =>
+  withFolder(async (folder) => {
+    const path = `${folder}/file`;
+    const stream = await OutgoingStream.start({
+      channel: fileSpec(path, 10, "write"),
+      ram: patternedRam(false),
+      progress: new Progress(),
+      encoder: { detectZero: true },
+    });
+    stream.writer.be32(0x01010101);
+    assertEquals(stream.position, 14);
+    await stream.seek(5000, NO_TROUBLE);
+    stream.writer.be32(0x02020202);
+    await stream.seek(16, NO_TROUBLE);
+    assertEquals(stream.position, 16);
+    stream.writer.u8(3);
+    await stream.seek(5004, NO_TROUBLE);
+    stream.writer.u8(4);
+    assertEquals(stream.position, 5005);
+    await stream.end(NO_TROUBLE);
+    await stream[Symbol.asyncDispose]();
+    const bytes = await Deno.readFile(path);
+    assertEquals(bytes.length, 5005);
+    assertEquals([...bytes.subarray(8, 20)], [0, 0, 1, 1, 1, 1, 0, 0, 3, 0, 0, 0]);
+    assertEquals([...bytes.subarray(4998)], [0, 0, 2, 2, 2, 2, 4]);
+    assertEquals(stream.counters.get("bytes"), 10);
+  }));
+
+Deno.test("OutgoingStream has no places in a connection", async () => {
+  const { stream, channel } = await start();
+  await stream.seek(5, NO_TROUBLE);
+  await assertRejects(() => stream.ended, Error, "has no positions");
+  channel.close();
+  await stream[Symbol.asyncDispose]();
 });

@@ -12,6 +12,11 @@ export interface ChildOptions {
   readonly cwd?: string;
   /** Added to this process's environment. */
   readonly env?: Record<string, string>;
+  /**
+   * What it inherits, by number: redirections as bash has them, such as `<FILE`, `>FILE` and
+   * `<>/dev/tcp/HOST/PORT`, which connects.
+   */
+  readonly descriptors?: Readonly<Record<number, string>>;
   /** Gets each line of stdout; without it, stdout is kept together with stderr. */
   readonly onLine?: (line: string) => void;
 }
@@ -61,7 +66,8 @@ export class Child implements AsyncDisposable {
    * @param options Where, with what, and who gets its lines.
    */
   constructor(program: string, args: readonly string[], options: ChildOptions = {}) {
-    const [first, ...rest] = [...lifeGuard(), program, ...args];
+    const opened = withDescriptors(options.descriptors ?? {});
+    const [first, ...rest] = [...lifeGuard(), ...opened, program, ...args];
     this.#process = new Deno.Command(first!, {
       args: rest,
       stdin: "null",
@@ -119,6 +125,12 @@ export class Child implements AsyncDisposable {
     this.kill();
     await this.exited;
   }
+}
+
+/** What goes before a command for it to inherit descriptors: a shell opens them and becomes the command. */
+function withDescriptors(descriptors: Readonly<Record<number, string>>): string[] {
+  const opened = Object.entries(descriptors).map(([fd, how]) => `exec ${fd}${how}`);
+  return opened.length === 0 ? [] : ["bash", "-c", `${opened.join("; ")}; exec "$@"`, "bash"];
 }
 
 async function readText(

@@ -37,6 +37,8 @@ export interface QemuOptions {
   readonly migration?: Readonly<Record<string, string>>;
   /** More arguments. */
   readonly args?: readonly string[];
+  /** What it inherits (`ChildOptions`). */
+  readonly descriptors?: Readonly<Record<number, string>>;
 }
 
 /** A QEMU that has just started. */
@@ -72,7 +74,8 @@ export async function startQemu(options: QemuOptions, dir: string): Promise<Star
   const args = await argumentsOf(options, program, dir);
   using qmpListener = Deno.listen({ transport: "unix", path: `${dir}/qmp` });
   using serialListener = Deno.listen({ transport: "unix", path: `${dir}/serial` });
-  const child = new Child(program.path, args);
+  const { descriptors = {} } = options;
+  const child = new Child(program.path, args, { descriptors });
   const gone = child.exited.then(({ code, stderr }): never => {
     throw new QemuExitedError(`${program.banner} ended with status ${code}: ${stderr.trim()}`);
   });

@@ -17,6 +17,8 @@ export interface FerryOptions {
   readonly json?: boolean;
   /** Added to this process's environment. */
   readonly env?: Record<string, string>;
+  /** What it inherits (`ChildOptions`). */
+  readonly descriptors?: Readonly<Record<number, string>>;
   /** Another program in place of Ferry's own, with the same permissions. */
   readonly main?: string;
 }
@@ -80,6 +82,7 @@ export class Ferry implements AsyncDisposable {
       {
         cwd: REPOSITORY,
         env: { NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1", ...options.env },
+        descriptors: options.descriptors ?? {},
         onLine: (line) => this.#take(line),
       },
     );

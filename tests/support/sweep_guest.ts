@@ -29,6 +29,8 @@ export interface SweepGuestOptions {
   readonly seed?: number;
   /** How many milliseconds to halt between two sweeps; 0 never halts. @default {5} */
   readonly paceMs?: number;
+  /** Whether it suspends itself to RAM after the first sweep; woken, it boots again and sweeps on. @default {false} */
+  readonly suspends?: boolean;
 }
 
 /** How the guest gets into the machine. */
@@ -49,6 +51,7 @@ export class SweepGuest implements SweepSettings {
   readonly fill: number;
   readonly seed: number;
   readonly paceMs: number;
+  readonly suspends: boolean;
 
   /** @param options What it does. */
   constructor(options: SweepGuestOptions = {}) {
@@ -58,6 +61,7 @@ export class SweepGuest implements SweepSettings {
     this.fill = options.fill ?? 0;
     this.seed = options.seed ?? 1;
     this.paceMs = options.paceMs ?? 5;
+    this.suspends = options.suspends ?? false;
     if (this.size <= 0 || this.size % this.stride !== 0) {
       throw new RangeError(`Range is not whole strides of ${this.stride} bytes: ${this.size}`);
     }

@@ -14,12 +14,15 @@ export interface SweepSettings {
   readonly fill: number;
   readonly seed: number;
   readonly paceMs: number;
+  readonly suspends: boolean;
 }
 
 /** What the guest prints when its memory is filled, before the first sweep. */
 export const READY = "A";
 /** What the guest prints after each sweep. */
 export const HEARTBEAT = "B";
+/** Where power management is asked for sleep, and the word that asks for suspension to RAM (ACPI's S3). */
+const SLEEP = { port: 0x604, word: 0x2401 } as const;
 /** Where a page's fill begins: after the byte that is counted, and three that stay zero. */
 export const FILL_OFFSET = 4;
 /** A step of the generator behind the fill: the high half of each state is one word. */
@@ -135,10 +138,15 @@ export function print(code: X86Code, character: string): void {
     .row("out dx, al", 0xee);
 }
 
-/** Adds one to a byte of each stride, prints a heartbeat, halts for some ticks, and so on. */
+/**
+ * Adds one to a byte of each stride, prints a heartbeat, halts for some ticks, and so on. A guest that
+ * suspends does so once, after its first heartbeat: who wakes it makes the firmware boot it again.
+ */
 export function sweepForEver(
   code: X86Code,
-  { start, end, stride, paceMs }: Omit<SweepSettings, "fill" | "seed">,
+  { start, end, stride, paceMs, suspends = false }:
+    & Omit<SweepSettings, "fill" | "seed" | "suspends">
+    & Partial<Pick<SweepSettings, "suspends">>,
 ): void {
   code.label("sweep")
     .row("mov edi, start", 0xbf, ...littleEndian(start, 4))
@@ -148,6 +156,7 @@ export function sweepForEver(
     .row("cmp edi, end", 0x81, 0xff, ...littleEndian(end, 4))
     .row("jb next_page", 0x72, rel8("next_page"));
   print(code, HEARTBEAT);
+  if (suspends) suspendOnce(code, end);
   if (paceMs > 0) {
     code.row("mov ecx, paceMs", 0xb9, ...littleEndian(paceMs, 4))
       .label("tick")
@@ -157,6 +166,21 @@ export function sweepForEver(
       .row("loop tick", 0xe2, rel8("tick"));
   }
   code.row("jmp sweep", 0xeb, rel8("sweep"));
+}
+
+/** Sleeps, unless the word at an address says that it has. */
+function suspendOnce(code: X86Code, flag: number): void {
+  const address = littleEndian(flag, 4);
+  code.row("cmp dword [flag], 1", 0x81, 0x3d, ...address, ...littleEndian(1, 4))
+    .row("je awake", 0x74, rel8("awake"))
+    .row("mov dword [flag], 1", 0xc7, 0x05, ...address, ...littleEndian(1, 4))
+    .row("mov dx, SLEEP.port", 0x66, 0xba, ...littleEndian(SLEEP.port, 2))
+    .row("mov ax, SLEEP.word", 0x66, 0xb8, ...littleEndian(SLEEP.word, 2))
+    .row("out dx, ax", 0x66, 0xef)
+    .label("asleep")
+    .row("hlt", 0xf4)
+    .row("jmp asleep", 0xeb, rel8("asleep"))
+    .label("awake");
 }
 
 /** The descriptor tables and the interrupt routine; they come last. */

@@ -59,9 +59,22 @@ export class TapConnection {
    */
   async run(client: Deno.Conn, to: string): Promise<void> {
     this.#ends.push(client);
+    const server = this.#cut ? undefined : await connectTo(to).catch((error) => this.cut(error));
+    await this.#relay(client, server);
+  }
+
+  /**
+   * Relays between two that have both connected to the test, until both directions have ended.
+   * @param client The source.
+   * @param server The destination.
+   */
+  async join(client: Deno.Conn, server: Deno.Conn): Promise<void> {
+    this.#ends.push(client);
+    await this.#relay(client, server);
+  }
+
+  async #relay(client: Deno.Conn, server: Deno.Conn | void): Promise<void> {
     try {
-      if (this.#cut) return;
-      const server = await connectTo(to).catch((error) => this.cut(error));
       if (!server) return;
       this.#ends.push(server);
       if (this.#cut) return;

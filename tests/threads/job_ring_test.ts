@@ -91,3 +91,12 @@ Deno.test("JobRing.waitForJob() also returns for something else that there is to
   ring.stop();
   assertEquals(ring.waitForJob(() => false), false);
 });
+
+Deno.test("JobRing carries positions in files of any size", () => {
+  const ring = JobRing.create(2, new Progress());
+  for (const position of [0, 5, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 7 * 2 ** 40 + 3]) {
+    ring.pushSeek(position);
+    assertEquals([ring.kind, ring.position], [JobKind.SEEK, position]);
+    ring.pop();
+  }
+});

@@ -175,3 +175,47 @@ Deno.test("FileChannel.readNow() reads at a position into the midst of shared me
   reader.close();
   assertThrows(() => reader.readNow(into, 0, 1, 0), ConnectionLostError);
 });
+
+Deno.test("FileChannel writes at once at a position, and goes on where it is told to", async () => {
+  using directory = temporaryDirectory();
+  const path = `${directory.path}/image`;
+  const spec = fileSpec(path, 0, "write");
+  const writer = new FileChannel(spec);
+  writer.writeNow(pattern(100), 10, 20, 50);
+  assertEquals(writer.position, 0);
+  writer.seek(80);
+  await writer.write(pattern(3));
+  assertEquals(writer.position, 83);
+  writer.close();
+  assertEquals(
+    [...Deno.readFileSync(path)],
+    [...new Uint8Array(50), ...pattern(20, 10), ...new Uint8Array(10), ...pattern(3)],
+  );
+  const reader = new FileChannel(fileSpec(path, 0, "read"));
+  reader.seek(78);
+  assertEquals([...await readAll(reader)], [0, 0, ...pattern(3)]);
+  assertThrows(() => reader.writeNow(pattern(1), 0, 1, 0), StateError, "is open to read");
+  reader.close();
+});
+
+Deno.test("FileChannel goes around the page cache: whole blocks pass, and nothing else", () => {
+  // In the repository's folder: some temporary file systems are nothing but page cache.
+  const path = Deno.makeTempFileSync({ dir: ".", prefix: ".direct-" });
+  try {
+    const memory = new WebAssembly.Memory({ initial: 2, maximum: 2, shared: true });
+    const bytes = new Uint8Array(memory.buffer);
+    bytes.set(pattern(bytes.length));
+    const writer = new FileChannel({ ...fileSpec(path, 0, "write"), direct: true });
+    writer.writeNow(bytes, 4096, 8192, 4096);
+    assertThrows(() => writer.writeNow(bytes, 5, 4096, 0), TransportError, "Cannot write file:");
+    writer.close();
+    assertEquals([...Deno.readFileSync(path)], [...new Uint8Array(4096), ...pattern(8192, 4096)]);
+    bytes.fill(0);
+    const reader = new FileChannel({ ...fileSpec(path, 0, "read"), direct: true });
+    assertEquals(reader.readNow(bytes, 8192, 4096, 8192), 4096);
+    reader.close();
+    assertEquals([...bytes.subarray(8192, 12288)], [...pattern(4096, 8192)]);
+  } finally {
+    Deno.removeSync(path);
+  }
+});

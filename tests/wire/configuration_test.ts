@@ -3,7 +3,9 @@ import { StreamFormatError } from "../../src/errors.ts";
 import type { ByteReader } from "../../src/wire/byte_reader.ts";
 import {
   type Configuration,
+  hasCapability,
   readConfiguration,
+  withCapability,
   writeConfiguration,
 } from "../../src/wire/configuration.ts";
 import { assertRefuses, fromHex, text, written } from "./vectors.ts";
@@ -79,3 +81,20 @@ for (const [hex, message, offset] of REFUSED) {
     await assertRefuses(hex, read, StreamFormatError, message, offset);
   });
 }
+
+Deno.test("withCapability() names a capability once or not at all, and leaves the others", () => {
+  const none = { machine: "m" };
+  const one = { machine: "m", capabilities: ["x-ignore-shared"] };
+  const both = { machine: "m", capabilities: ["x-ignore-shared", "mapped-ram"] };
+  assertEquals(withCapability(none, "mapped-ram", true), {
+    machine: "m",
+    capabilities: ["mapped-ram"],
+  });
+  assertEquals(withCapability(one, "mapped-ram", true), both);
+  assertEquals(withCapability(both, "mapped-ram", true), both);
+  assertEquals(withCapability(both, "mapped-ram", false), one);
+  assertEquals(withCapability(one, "x-ignore-shared", false), none);
+  assertEquals(withCapability(none, "mapped-ram", false), none);
+  const has = [none, one, both].map((each) => hasCapability(each, "mapped-ram"));
+  assertEquals(has, [false, false, true]);
+});

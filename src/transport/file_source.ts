@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { FileChannel } from "../transport/file_channel.ts";
+import type { FileChannel } from "./file_channel.ts";
 import type { ByteSource } from "../wire/byte_source.ts";
 
 /** Reads a file through a window. */

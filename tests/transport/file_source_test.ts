@@ -1,8 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { FileSource } from "../../src/image/file_source.ts";
+import { FileSource } from "../../src/transport/file_source.ts";
 import { FileChannel, fileSpec } from "../../src/transport/file_channel.ts";
 import { ByteReader } from "../../src/wire/byte_reader.ts";
-import { withFolder } from "./fixtures.ts";
+import { withFolder } from "../image/fixtures.ts";
 
 const BYTES = Uint8Array.from({ length: 1000 }, (_, i) => i & 0xff);
 
