@@ -7,6 +7,7 @@
 import { parseArgs } from "@std/cli";
 import { parseParameter } from "../control/parameters.ts";
 import type { ParameterChanges } from "../control/parameters.ts";
+import type { HostPages } from "../control/host_pages.ts";
 import type { CapabilityChanges } from "../control/migration_control.ts";
 import type { DirtyLogKind } from "../dirty/dirty_log.ts";
 import { UsageError } from "../errors.ts";
@@ -50,6 +51,8 @@ export interface SendArguments extends MigrationArguments, MachineArguments {
   /** What the vCPUs run; empty if an image is sent. */
   readonly guests: readonly string[];
   readonly from: string | undefined;
+  /** The destination's page sizes, in bytes, by the RAM blocks that have others than its host. */
+  readonly hostPages: HostPages;
 }
 
 /** The arguments of `receive`. */
@@ -77,7 +80,8 @@ export function parseDemo(args: readonly string[]): DemoArguments {
 
 /** @throws {UsageError} If something is not understood or missing. */
 export function parseSend(args: readonly string[]): SendArguments {
-  const given = parse(args, [...MIGRATION_TEXTS, ...MACHINE_TEXTS, "guest", "from"], []);
+  const texts = [...MIGRATION_TEXTS, ...MACHINE_TEXTS, "guest", "from", "host-page"];
+  const given = parse(args, texts, []);
   const migration = migrationArguments(given);
   const uri = uriOf(given.positional, migration);
   const guests = given.texts("guest");
@@ -87,7 +91,11 @@ export function parseSend(args: readonly string[]): SendArguments {
       advice: "Give either --guest SPEC (a machine that runs) or --from IMAGE (one that was saved)",
     });
   }
-  return { ...migration, ...machineArguments(given), uri, guests, from };
+  const hostPages = Object.fromEntries(given.texts("host-page").map(parseHostPage));
+  if (Object.keys(hostPages).length > 0 && from === undefined) {
+    throw new UsageError("--host-page is for images", { advice: "Give --from IMAGE, too" });
+  }
+  return { ...migration, ...machineArguments(given), uri, guests, from, hostPages };
 }
 
 /** @throws {UsageError} If something is not understood or missing. */
@@ -211,6 +219,12 @@ function parseRam(text: string): number {
     throw new UsageError(`--ram ${text} is not whole pages of 4096 bytes`);
   }
   return size;
+}
+
+function parseHostPage(text: string): [string, number] {
+  const at = text.lastIndexOf("=");
+  if (at < 1) throw new UsageError(`--host-page ${text} is not BLOCK=SIZE`);
+  return [text.slice(0, at), parseSize(text.slice(at + 1), "--host-page")];
 }
 
 function parseCapability(text: string): [string, boolean] {

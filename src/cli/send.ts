@@ -31,7 +31,7 @@ export async function send(args: SendArguments): Promise<number> {
   await using dirtying = machine && new MachineDirtying(machine, args.dirtyLog);
   await using spares = new SpareWorkers();
   const control: MigrationControl = new MigrationControl({
-    source: () => dirtying?.source() ?? imageSource(args.from!, control),
+    source: () => dirtying?.source() ?? imageSource(args, control),
     transport: transportOf(args),
     spares,
   });
@@ -76,7 +76,11 @@ async function makeMachine(args: SendArguments): Promise<Machine> {
 }
 
 /** Images are served from where they lie; who does not send records wants RAM that is loaded. */
-async function imageSource(path: string, { capabilities }: MigrationControl): Promise<ImageSource> {
+async function imageSource(
+  { from, hostPages }: SendArguments,
+  { capabilities }: MigrationControl,
+): Promise<ImageSource> {
   const wantsMemory = capabilities.multifd || capabilities["mapped-ram"];
-  return new ImageSource(await (wantsMemory ? loadImage(path) : openImage(path)));
+  const image = await (wantsMemory ? loadImage(from!) : openImage(from!));
+  return new ImageSource(image, capabilities["postcopy-ram"] ? hostPages : {});
 }

@@ -33,6 +33,7 @@ Machine options
   --dirty-rate SIZE  how much a built-in guest writes a second
   --seed N           what the guest stress makes its pages from
   --dirty-log KIND   insist on kernel, barrier or hash to learn which pages were written
+  --host-page BLOCK=SIZE  send --from with postcopy: the destination's huge pages, 2M at most (repeat)
   --run DURATION     receive --guest: end after so long instead of at Ctrl-C
   --format FORMAT    receive --save: stream (for any QEMU), or mapped-ram (QEMU 9.0 and newer)
 Analyze options (IMAGE: a file, file:PATH,offset=N, or - for the standard input)

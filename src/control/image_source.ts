@@ -9,6 +9,7 @@ import type { GuestRam } from "../machine/guest_ram.ts";
 import type { RamBlockEntry } from "../ram/block_list.ts";
 import type { ByteWriter } from "../wire/byte_writer.ts";
 import type { Configuration } from "../wire/configuration.ts";
+import { type HostPages, withHostPages } from "./host_pages.ts";
 import type { OutgoingMachine } from "./outgoing_machine.ts";
 
 /** Makes an image an {@linkcode OutgoingMachine}. The image stays as it is. */
@@ -22,12 +23,17 @@ export class ImageSource implements OutgoingMachine {
   readonly running = false;
   readonly blockers = [];
 
-  /** @param image What is sent. */
-  constructor(private readonly image: MachineImage) {
+  /**
+   * @param image What is sent.
+   * @param hostPages The destination's large pages; for postcopy only.
+   * @throws {SettingError} If they do not fit the image.
+   */
+  constructor(private readonly image: MachineImage, hostPages: HostPages = {}) {
+    const { ram, blocks } = withHostPages(image, hostPages);
     this.configuration = image.configuration;
-    this.ram = image.ram;
+    this.ram = ram;
     if (image.pages) this.pages = image.pages;
-    this.blocks = image.blocks;
+    this.blocks = blocks;
     this.ramSectionId = image.ramSectionId;
     this.sendsSwitchoverStart = image.hasSwitchoverStart;
   }

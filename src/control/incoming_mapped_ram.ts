@@ -28,6 +28,7 @@ export class IncomingMappedRam implements AsyncDisposable {
   readonly broken: undefined;
   readonly #mapped: MappedReader;
   #threads: readonly NamedCounters[] = [];
+  #loading: Promise<void> | undefined;
 
   /**
    * Opens the file.
@@ -61,7 +62,10 @@ export class IncomingMappedRam implements AsyncDisposable {
     const { spares, check } = this.options;
     const names = pageThreadNames(this.options);
     const threads = { names, spares, file: pageFile(this.file, this.options) };
-    await this.#mapped.loadPages(ram, threads, check, ({ counters }) => this.#threads = counters);
+    this.#loading = this.#mapped.loadPages(ram, threads, check, ({ counters }) => {
+      this.#threads = counters;
+    });
+    await this.#loading;
   }
 
   /** Refuses a record of a page. */
@@ -72,7 +76,9 @@ export class IncomingMappedRam implements AsyncDisposable {
   /** Nobody waits here for what does not come. */
   abandon(): void {}
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return Promise.try(() => this.#mapped[Symbol.dispose]());
+  /** Ends what reads pages, if something has failed, and closes the file. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#loading?.catch(() => {}); // who waits for it hears of it
+    this.#mapped[Symbol.dispose]();
   }
 }

@@ -9,8 +9,8 @@ import type { GuestRam } from "../machine/guest_ram.ts";
 import { hostPageUnit, type RamBlock } from "../machine/ram_block.ts";
 import { RamFlag } from "../ram/flags.ts";
 import { PageRelease } from "../ram/page_release.ts";
-import { RECORD_HEADER_MAX } from "../ram/record_encoder.ts";
 import { createRunEncoder, type RunEncoder, type RunEncoderOptions } from "../ram/run_encoder.ts";
+import { recordsSize } from "../ram/send_buffer.ts";
 import type { ChannelCounters } from "../threads/channel_counters.ts";
 import type { Channel } from "../transport/channel.ts";
 import { writePromptly } from "../transport/prompt.ts";
@@ -41,7 +41,7 @@ export class PreemptChannel {
     private readonly counters: ChannelCounters,
     encoder: RunEncoderOptions,
   ) {
-    const size = BUFFER_START + CHUNK + CHUNK / ram.pageSize * RECORD_HEADER_MAX;
+    const size = BUFFER_START + recordsSize(ram, CHUNK, true);
     const pages = Math.ceil(size / 65536);
     const io = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
     this.#buffer = new Uint8Array(io.buffer);

@@ -7,6 +7,7 @@
  */
 import { SettingError } from "../errors.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
+import { HOST_PAGE_MAX } from "../ram/send_buffer.ts";
 import { hostPageUnit, type RamBlock } from "../machine/ram_block.ts";
 import { ByteWriter } from "../wire/byte_writer.ts";
 import { Command, writeCommand, writePing } from "../wire/command.ts";
@@ -25,8 +26,6 @@ export const PostcopyPing = {
 
 /** How many ranges a DISCARD has at most. */
 const RANGES_MAX = 12;
-/** The largest page of the host's that is sent as one, in bytes. */
-const HOST_PAGE_MAX = 64 * 1024;
 
 /**
  * Writes ADVISE: there may be postcopy, with pages of these sizes.

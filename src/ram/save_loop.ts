@@ -17,8 +17,9 @@ import { noteRecords } from "./note_records.ts";
 import { type PostcopyInput, PostcopyParts } from "./postcopy_parts.ts";
 import { RECORD_HEADER_MAX } from "./record_encoder.ts";
 import { createRunEncoder, type RunEncoder, type RunEncoderOptions } from "./run_encoder.ts";
+import { recordsSize } from "./send_buffer.ts";
 
-/** Half the sending buffer, in bytes. One write of this size reaches a socket's full speed. */
+/** Half the sending buffer, in bytes, at least. One write of this size reaches a socket's full speed. */
 const HALF_SIZE = 1024 * 1024;
 /** Where the first half begins: the encoder keeps a block's name below. */
 const BUFFER_START = 4096;
@@ -88,6 +89,8 @@ class SaveLoop {
   readonly #view: DataView<ArrayBufferLike>;
   readonly #index: PageIndex | undefined;
   #encoder: RunEncoder & Partial<Disposable>;
+  /** Half the buffer, in bytes. */
+  readonly #halfSize: number;
   #half = BUFFER_START;
   #fill = BUFFER_START;
   #writing: Promise<void> | undefined;
@@ -97,7 +100,9 @@ class SaveLoop {
     this.#ram = new GuestRam(input.ram);
     this.#ring = new JobRing(input.ring);
     this.#counters = new ChannelCounters(input.counters);
-    const pages = Math.ceil((BUFFER_START + 2 * HALF_SIZE) / 65536);
+    const whole = input.postcopy !== undefined;
+    this.#halfSize = Math.max(HALF_SIZE, recordsSize(this.#ram, 0, whole));
+    const pages = Math.ceil((BUFFER_START + 2 * this.#halfSize) / 65536);
     this.#io = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
     this.#buffer = new Uint8Array(this.#io.buffer);
     this.#view = new DataView(this.#io.buffer);
@@ -158,7 +163,7 @@ class SaveLoop {
   }
 
   get #room(): number {
-    return this.#half + HALF_SIZE - this.#fill;
+    return this.#half + this.#halfSize - this.#fill;
   }
 
   async #sendBatch(): Promise<void> {
@@ -278,7 +283,7 @@ class SaveLoop {
     this.#writing = this.channel.write(this.#buffer.subarray(this.#half, this.#fill));
     this.#writing.catch(() => {}); // it is looked at before the next write, and may fail earlier
     this.#counters.add("packets", 1);
-    this.#half = this.#half === BUFFER_START ? BUFFER_START + HALF_SIZE : BUFFER_START;
+    this.#half = this.#half === BUFFER_START ? BUFFER_START + this.#halfSize : BUFFER_START;
     this.#fill = this.#half;
   }
 

@@ -10,7 +10,7 @@ import { setImmediate } from "node:timers/promises";
 import { ConnectionLostError, StateError, TransportError } from "../errors.ts";
 import type { Channel, FileSpec } from "./channel.ts";
 import { EventLoopTurns } from "./event_loop_turns.ts";
-import { reasonOf } from "./os_error.ts";
+import { codeOf, reasonOf } from "./os_error.ts";
 
 /** Most bytes of one system call, so that a large operation can be closed in between. */
 const CALL_MAX = 8 << 20;
@@ -31,9 +31,8 @@ export class FileChannel implements Channel {
   constructor(private readonly spec: FileSpec) {
     this.peer = `file:${spec.path}`;
     this.#position = spec.offset;
-    const { O_RDONLY, O_WRONLY, O_DIRECT } = fs.constants;
-    const direct = spec.direct ? O_DIRECT : 0;
-    this.#fd = openFile(spec.path, (spec.mode === "read" ? O_RDONLY : O_WRONLY) | direct);
+    const flags = spec.mode === "read" ? fs.constants.O_RDONLY : fs.constants.O_WRONLY;
+    this.#fd = spec.direct ? openDirect(spec.path, flags) : openFile(spec.path, flags);
     if (identityOf(this.#fd) === spec.identity) return;
     fs.closeSync(this.#fd);
     throw new TransportError(`Cannot open ${this.peer}: another file has taken its place`);
@@ -216,6 +215,19 @@ function refuseSpecialFile(file: string, mode: FileSpec["mode"]): void {
 
 function openFile(file: string, flags: number): number {
   return attempt(`open file:${file}`, () => fs.openSync(file, flags, 0o600));
+}
+
+/** Opens it to be used around the page cache, where its file system can do that. */
+function openDirect(file: string, flags: number): number {
+  try {
+    return openFile(file, flags | fs.constants.O_DIRECT);
+  } catch (error) {
+    if (!(error instanceof TransportError) || codeOf(error.cause) !== "EINVAL") throw error;
+    throw new TransportError(`Cannot open file:${file} around the page cache`, {
+      cause: error,
+      advice: "Its file system does not allow that: turn the parameter direct-io off.",
+    });
+  }
 }
 
 function attempt<T>(what: string, call: () => T): T {

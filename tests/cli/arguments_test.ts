@@ -56,6 +56,11 @@ Deno.test("parseDemo() reads when postcopy begins", () => {
   assertEquals(parseDemo([...args, "1.5s"]).postcopyAfter, 1500);
 });
 
+Deno.test("parseSend() reads the destination's huge pages", () => {
+  const args = ["fd:3", "--from", "i", "--host-page", "/objects/ram0=2M", "--host-page", "b=64K"];
+  assertEquals(parseSend(args).hostPages, { "/objects/ram0": 2 * 1024 ** 2, b: 65536 });
+});
+
 type Parse = (args: string[]) => unknown;
 const REFUSED: readonly [string, Parse, string[], string][] = [
   ["no URI", parseSend, ["--guest", "beat"], "A URI is missing"],
@@ -68,6 +73,8 @@ const REFUSED: readonly [string, Parse, string[], string][] = [
     ["fd:3", "--guest", "beat", "--from", "i"],
     "What is to be sent",
   ],
+  ["huge pages of no image", parseSend, ["fd:3", "--guest", "a", "--host-page", "r=2M"], "images"],
+  ["a page of nothing", parseSend, ["fd:3", "--from", "i", "--host-page", "2M"], "BLOCK=SIZE"],
   ["two images", parseSend, ["fd:3", "--from", "a", "--from", "b"], "--from is given twice"],
   ["no place", parseReceive, ["fd:3"], "Where is the machine to go"],
   ["two places", parseReceive, ["fd:3", "--save", "i", "--discard"], "Where is the machine to go"],

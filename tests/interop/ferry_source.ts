@@ -7,6 +7,7 @@ import { assertEquals } from "@std/assert";
 import type { MigrationEvent, MigrationInfo } from "../../src/control/migration_info.ts";
 import type { OutgoingMigration } from "../../src/control/outgoing.ts";
 import { EventLog } from "../support/event_log.ts";
+import type { QemuOptions } from "../support/qemu.ts";
 import type { QemuLab } from "../support/qemu_lab.ts";
 import type { QemuVersion } from "../support/qemu_program.ts";
 import { saveStream } from "../support/save_stream.ts";
@@ -17,7 +18,7 @@ export async function savedByQemu(
   lab: QemuLab,
   version: QemuVersion,
   guest: SweepGuest,
-  kind: { readonly machine?: string } = {},
+  kind: Pick<QemuOptions, "machine" | "ram" | "args"> = {},
 ): Promise<string> {
   const source = await lab.qemu(version, { name: "saved", guest, ...kind });
   await source.serial.waitForHeartbeats();

@@ -54,7 +54,7 @@ Deno.test("writeAdvise() says the sizes of pages, as QEMU does", () => {
   assertEquals(writer.take().toHex(), "0800030010" + "0000000000001000" + "0000000000001000");
   writeAdvise(writer, ramOf(16, 65536));
   assertEquals(writer.take().toHex(), "0800030010" + "0000000000010000" + "0000000000001000");
-  assertThrows(() => writeAdvise(writer, ramOf(512, 2 ** 21)), SettingError, "2097152 bytes");
+  assertThrows(() => writeAdvise(writer, ramOf(1024, 2 ** 22)), SettingError, "4194304 bytes");
 });
 
 Deno.test("writeDiscards() writes what QEMU writes", async () => {

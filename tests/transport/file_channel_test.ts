@@ -1,3 +1,4 @@
+import fs from "node:fs";
 import { assert, assertEquals, assertMatch, assertRejects, assertThrows } from "@std/assert";
 import { ConnectionLostError, StateError, TransportError } from "../../src/errors.ts";
 import { FileChannel, fileSpec } from "../../src/transport/file_channel.ts";
@@ -198,24 +199,44 @@ Deno.test("FileChannel writes at once at a position, and goes on where it is tol
   reader.close();
 });
 
-Deno.test("FileChannel goes around the page cache: whole blocks pass, and nothing else", () => {
-  // In the repository's folder: some temporary file systems are nothing but page cache.
-  const path = Deno.makeTempFileSync({ dir: ".", prefix: ".direct-" });
-  try {
-    const memory = new WebAssembly.Memory({ initial: 2, maximum: 2, shared: true });
-    const bytes = new Uint8Array(memory.buffer);
-    bytes.set(pattern(bytes.length));
-    const writer = new FileChannel({ ...fileSpec(path, 0, "write"), direct: true });
+/** Whether this process has a file open with O_DIRECT, by what the kernel says of its descriptor. */
+function isDirect(path: string): boolean {
+  const script = `cd /proc/$PPID/fd; for fd in *; do
+    [ "$(readlink $fd)" != "$0" ] || sed -n 's/^flags:[^0-9]*//p' ../fdinfo/$fd; done`;
+  const { stdout } = new Deno.Command("sh", { args: ["-c", script, path] }).outputSync();
+  const flags = parseInt(new TextDecoder().decode(stdout), 8);
+  return (flags & fs.constants.O_DIRECT) !== 0;
+}
+
+Deno.test("FileChannel goes around the page cache if it is told to", () => {
+  using directory = temporaryDirectory();
+  const path = `${directory.path}/image`;
+  const memory = new WebAssembly.Memory({ initial: 2, maximum: 2, shared: true });
+  const bytes = new Uint8Array(memory.buffer);
+  bytes.set(pattern(bytes.length));
+  const spec = fileSpec(path, 0, "write");
+  for (const direct of [true, false]) {
+    const writer = new FileChannel({ ...spec, direct });
+    assertEquals(isDirect(path), direct);
     writer.writeNow(bytes, 4096, 8192, 4096);
-    assertThrows(() => writer.writeNow(bytes, 5, 4096, 0), TransportError, "Cannot write file:");
     writer.close();
-    assertEquals([...Deno.readFileSync(path)], [...new Uint8Array(4096), ...pattern(8192, 4096)]);
-    bytes.fill(0);
-    const reader = new FileChannel({ ...fileSpec(path, 0, "read"), direct: true });
-    assertEquals(reader.readNow(bytes, 8192, 4096, 8192), 4096);
-    reader.close();
-    assertEquals([...bytes.subarray(8192, 12288)], [...pattern(4096, 8192)]);
-  } finally {
-    Deno.removeSync(path);
   }
+  assertEquals([...Deno.readFileSync(path)], [...new Uint8Array(4096), ...pattern(8192, 4096)]);
+  bytes.fill(0);
+  const reader = new FileChannel({ ...fileSpec(path, 0, "read"), direct: true });
+  assertEquals(isDirect(path), true);
+  assertEquals(reader.readNow(bytes, 8192, 4096, 8192), 4096);
+  reader.close();
+  assertEquals([...bytes.subarray(8192, 12288)], [...pattern(4096, 8192)]);
+});
+
+Deno.test("FileChannel says where the page cache cannot be gone around", () => {
+  const program = new URL("./direct_program.ts", import.meta.url).pathname;
+  const { stdout } = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-check", "--quiet", "--allow-all", program],
+  }).outputSync();
+  const [first, second] = new TextDecoder().decode(stdout).split("\n");
+  assertMatch(first!, /Cannot open file:\/proc\/version around the page cache .*direct-io off/);
+  // Other reasons stay what they are.
+  assertEquals(second!.trim(), "Cannot open file:/proc/none: no such file or directory");
 });
