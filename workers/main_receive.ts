@@ -10,6 +10,7 @@ import {
   type MainReceiveStart,
   type ToMainReceive,
 } from "../src/ram/load_loop.ts";
+import { rehearseLoading } from "../src/ram/rehearsal.ts";
 import { toPostedError } from "../src/threads/posted_error.ts";
 import { serveWorker } from "../src/threads/worker_port.ts";
 import { openChannel } from "../src/transport/open_channel.ts";
@@ -32,4 +33,4 @@ serveWorker<MainReceiveStart, ToMainReceive, FromMainReceive>(async (start, port
   }
   loop.stop();
   await filling;
-});
+}, rehearseLoading);

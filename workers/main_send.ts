@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { rehearseSaving } from "../src/ram/rehearsal.ts";
 import { endSending, type MainSendStart, saveLoop } from "../src/ram/save_loop.ts";
 import { serveWorker } from "../src/threads/worker_port.ts";
 import { FileChannel } from "../src/transport/file_channel.ts";
@@ -19,4 +20,4 @@ serveWorker<MainSendStart>(async (start, port) => {
   } finally {
     channel.close();
   }
-});
+}, rehearseSaving);

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { readMigrateTask } from "../../tests/support/run_ferry.ts";
 import type { MigrationInfo } from "../../src/control/migration_info.ts";
 
 /** How a migration is set up, at both ends alike. */
@@ -49,6 +50,11 @@ export function peakMemory(): number {
   return Number(/^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024;
 }
 
+/** What `deno task migrate` tells the engine. */
+function engineFlags(): string[] {
+  return readMigrateTask().flags.filter((flag) => flag.startsWith("--v8-flags"));
+}
+
 /** A child process, asked and answering. */
 export class Talking implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
@@ -64,7 +70,16 @@ export class Talking implements AsyncDisposable {
   constructor(program: string, args: unknown, flags: readonly string[] = []) {
     const file = new URL(program, import.meta.url).pathname;
     this.#child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", "--quiet", "--no-check", ...flags, file, JSON.stringify(args)],
+      args: [
+        "run",
+        "-A",
+        "--quiet",
+        "--no-check",
+        ...engineFlags(),
+        ...flags,
+        file,
+        JSON.stringify(args),
+      ],
       stdin: "piped",
       stdout: "piped",
     }).spawn();

@@ -26,7 +26,7 @@ import { sentConfiguration } from "./agreement.ts";
 import { AnnouncedStatus } from "./announced_status.ts";
 import type { MigrationInfo } from "./migration_info.ts";
 import { type MigrationStatus, OUTGOING, type OutgoingEvent } from "./migration_status.ts";
-import { PING_OPENED, waitForUnplug, writeBeginning } from "./outgoing_beginning.ts";
+import { PING_OPENED, waitForUnplug } from "./outgoing_beginning.ts";
 import { handOver, handoverUnknown } from "./outgoing_handover.ts";
 import { OutgoingLink } from "./outgoing_link.ts";
 import type { OutgoingMachine } from "./outgoing_machine.ts";
@@ -218,9 +218,8 @@ export class OutgoingMigration {
   }
 
   async #setUp(): Promise<void> {
-    writeBeginning(this.#link, this.machine, this.options.capabilities);
     this.#ram.synced(0);
-    await this.#ram.saver.sendStart(this.machine.blocks, this.#link.trouble.check);
+    await this.#ram.sendStart(this.#link.trouble.check);
     await waitForUnplug(
       this.machine,
       this.#link.trouble,

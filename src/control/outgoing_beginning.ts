@@ -1,35 +1,46 @@
 /**
- * What a source says before the first page: which machine comes, and how the two sides will talk
- * (wire-format §1, §2 and §8.2; QEMU `migration/savevm.c`, `qemu_savevm_state_header`).
+ * What a source says before the first page: which machine comes, how the two sides will talk, and which
+ * blocks RAM has (wire-format §1, §2, §5 and §8.2; QEMU `migration/savevm.c`, `qemu_savevm_state_header`).
  *
  * @module
  */
 import { writeAdvise } from "../postcopy/source_commands.ts";
+import { writeRamStart } from "../ram/save.ts";
+import { ByteWriter } from "../wire/byte_writer.ts";
 import { Command, writeCommand, writePing } from "../wire/command.ts";
 import { writeConfiguration } from "../wire/configuration.ts";
 import { writeStreamHeader } from "../wire/stream_header.ts";
 import { sentConfiguration } from "./agreement.ts";
 import type { Capabilities } from "./capabilities.ts";
-import type { OutgoingLink } from "./outgoing_link.ts";
 import type { OutgoingMachine } from "./outgoing_machine.ts";
 import type { Trouble } from "./trouble.ts";
 
 /** The PING whose PONG says that the destination has understood the beginning. */
 export const PING_OPENED = 1;
 
-/** Writes the beginning of a stream. @param link Its main channel, whose threads are there. */
-export function writeBeginning(
-  { stream: { writer }, returnPath }: OutgoingLink,
-  machine: OutgoingMachine,
-  capabilities: Capabilities,
-): void {
+/** What the beginning depends on. */
+export interface Beginning {
+  readonly machine: OutgoingMachine;
+  readonly capabilities: Capabilities;
+  /** Whether the destination is to answer. */
+  readonly opensReturnPath: boolean;
+  /** Set if the list of blocks is part of it: whether the channels of multifd are synchronised there. */
+  readonly ramStart?: { readonly flushes: boolean } | undefined;
+}
+
+/** Encodes the beginning of a stream. */
+export function encodeBeginning(beginning: Beginning): Uint8Array<ArrayBuffer> {
+  const { machine, capabilities, opensReturnPath, ramStart } = beginning;
+  const writer = new ByteWriter();
   writeStreamHeader(writer);
   writeConfiguration(writer, sentConfiguration(machine, capabilities));
-  if (returnPath) {
+  if (opensReturnPath) {
     writeCommand(writer, Command.OPEN_RETURN_PATH);
     writePing(writer, PING_OPENED);
   }
   if (capabilities["postcopy-ram"]) writeAdvise(writer, machine.ram);
+  if (ramStart) writeRamStart(writer, machine.ramSectionId, machine.blocks, ramStart.flushes);
+  return writer.take();
 }
 
 /** How often it is looked whether a device has been given back, in milliseconds. */

@@ -68,6 +68,7 @@ export class OutgoingLink implements AsyncDisposable {
   #returnPath: ReturnPath | undefined;
   #stallWatch: StallWatch | undefined;
   #encoder: RunEncoderOptions | undefined;
+  #beginning = new Uint8Array(0);
   #tls: Pick<TransportOptions, "tls"> = {};
 
   /** @param options What for. Nothing happens before {@linkcode OutgoingLink.connect}. */
@@ -126,15 +127,34 @@ export class OutgoingLink implements AsyncDisposable {
     }
   }
 
+  /** Whether it is one that can carry an answer: a socket. */
+  get isTwoWay(): boolean {
+    return this.#endpoint!.direction === "both";
+  }
+
+  /** Whether the destination is to answer. */
+  get opensReturnPath(): boolean {
+    const { capabilities } = this.options;
+    return (capabilities["return-path"] || this.requests !== undefined) &&
+      this.isTwoWay;
+  }
+
+  /**
+   * Sends the stream's first bytes: over a socket at once, so that the destination gets ready while the
+   * threads here do.
+   */
+  async begin(bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    this.#beginning = bytes;
+    if (this.isTwoWay) await this.#endpoint!.writeHead(bytes, this.transport);
+  }
+
   /** Starts its threads. */
   async start(threads: LinkThreads): Promise<void> {
-    const { machine: { ram, ramSectionId }, capabilities, spares, statistics } = this.options;
+    const { machine: { ram, ramSectionId }, spares, statistics } = this.options;
     const endpoint = this.#endpoint!;
     this.#encoder = threads.encoder;
     const { requests, progress } = this;
-    const twoWay = (capabilities["return-path"] || requests !== undefined) &&
-      endpoint.direction === "both";
-    const halves = twoWay ? endpoint.handOffHalves() : undefined;
+    const halves = this.opensReturnPath ? endpoint.handOffHalves() : undefined;
     const ring = OutgoingStream.createRing(progress);
     const starting = [
       OutgoingStream.start({
@@ -151,6 +171,8 @@ export class OutgoingLink implements AsyncDisposable {
     }
     const stream = this.#stream!;
     stream.ended.catch((error) => this.trouble.report(asMigrationError(error)));
+    if (this.isTwoWay) stream.counters.add("bytes", this.#beginning.length);
+    else stream.writer.bytes(this.#beginning);
     statistics.addChannel(stream.counters);
     const watched = [stream, ...threads.others ?? [], ...this.#watchedPreempt()];
     this.#stallWatch = new StallWatch(

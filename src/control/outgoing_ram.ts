@@ -7,11 +7,13 @@
 import { SettingError } from "../errors.ts";
 import type { DirtyLogChoice } from "../dirty/choose.ts";
 import { HashLog } from "../dirty/hash_log.ts";
+import { dialectOf } from "../multifd/dialect.ts";
 import { RamSaver } from "../ram/save.ts";
 import type { SpareWorkers } from "../threads/spare_workers.ts";
 import type { MigrationUri } from "../transport/uri.ts";
 import type { Capabilities } from "./capabilities.ts";
 import type { MigrationEvent, MigrationInfo } from "./migration_info.ts";
+import { encodeBeginning } from "./outgoing_beginning.ts";
 import { OutgoingMappedRam } from "./mapped_ram.ts";
 import { requireTransport } from "./multi_channel.ts";
 import { OutgoingChannels, type PageChannels } from "./outgoing_channels.ts";
@@ -43,6 +45,7 @@ export class OutgoingRam implements AsyncDisposable {
   #channels: PageChannels | undefined;
   #saver: RamSaver | undefined;
   #log: DirtyLogChoice | undefined;
+  #startSent = false;
 
   /** @param options The rest of the migration. */
   constructor(private readonly options: OutgoingRamOptions) {
@@ -79,7 +82,8 @@ export class OutgoingRam implements AsyncDisposable {
   }
 
   /**
-   * Opens all channels, starts their threads and the dirty log. All of RAM is to be sent from here on.
+   * Opens all channels, sends the beginning, starts the threads and the dirty log. All of RAM is to be
+   * sent from here on.
    * @param link The main channel, which is not connected yet.
    * @throws {SettingError | IncompatibleError} If the pages cannot be sent in the way that is wanted.
    * @throws {TransportError} If a channel does not come about.
@@ -96,6 +100,8 @@ export class OutgoingRam implements AsyncDisposable {
     requireTransport(uri, { capabilities, parameters: parameters() });
     await link.connect();
     this.#channels = await this.#openChannels(link);
+    // After the other channels have said who they are: a destination that misses one of them can say which.
+    await this.#begin(link);
     this.#log = await machine.startDirtyLog();
     machine.markAllDirty();
     if (capabilities["postcopy-ram"]) requireAllPages(machine);
@@ -123,6 +129,16 @@ export class OutgoingRam implements AsyncDisposable {
     this.#saver = this.#channels?.saver(stream) ?? new RamSaver(ram, stream, stream, ramSectionId);
   }
 
+  async #begin(link: OutgoingLink): Promise<void> {
+    const { capabilities, machine } = this.options;
+    const { syncEachSection } = dialectOf(machine.configuration.machine);
+    this.#startSent = link.isTwoWay;
+    await link.begin(encodeBeginning({
+      ...{ machine, capabilities, opensReturnPath: link.opensReturnPath },
+      ...(this.#startSent && { ramStart: { flushes: capabilities.multifd && !syncEachSection } }),
+    }));
+  }
+
   async #openChannels(link: OutgoingLink): Promise<PageChannels | undefined> {
     const { uri, capabilities, machine } = this.options;
     const parameters = this.options.parameters();
@@ -132,6 +148,12 @@ export class OutgoingRam implements AsyncDisposable {
     if (!capabilities.multifd) return undefined;
     const { transport } = link;
     return await OutgoingChannels.connect({ uri, machine, parameters, transport });
+  }
+
+  /** Sends the START of the section, unless it was part of the beginning. */
+  async sendStart(check: () => void): Promise<void> {
+    if (this.#startSent) await this.saver.startSent(check);
+    else await this.saver.sendStart(this.options.machine.blocks, check);
   }
 
   /**

@@ -45,6 +45,9 @@ export class ProvidedRam implements AsyncDisposable {
       start: { ranges: ranges.map(({ start, end }) => ({ start, end })), stop },
       interrupt: () => Atomics.store(new Int32Array(stop), 0, 1),
     });
+    // There is time now to end a thread that is done; when the source comes there is none.
+    const end = () => worker.stop();
+    worker.ended.then(end, end);
     return new ProvidedRam(ram, ranges, worker);
   }
 

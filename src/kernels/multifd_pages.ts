@@ -9,7 +9,7 @@ import { multifdPagesWasm } from "./multifd_pages.wasm.ts";
 export interface MultifdPagesKernel {
   /** How many pages with content the packet at hand has. */
   readonly normal_pages: { readonly value: number };
-  /** How many zero pages it has. */
+  /** How many zero pages it has; after `place_alike`, how many were placed. */
   readonly zero_pages: { readonly value: number };
   /** How many runs its pages with content are. */
   readonly runs: { readonly value: number };
@@ -25,6 +25,16 @@ export interface MultifdPagesKernel {
   ): void;
   gather(out: number): number;
   finish(header: number, capacity: number): void;
+  untouched_pages(untouched: number, page: number, count: number): number;
+  zero_headers(
+    first: number,
+    offsets: number,
+    capacity: number,
+    headers: number,
+    blockOffset: bigint,
+    pageSize: bigint,
+    number: bigint,
+  ): void;
   parse(at: number, count: number, pageShift: number, blockLength: bigint, out: number): number;
   mark(received: number, untouched: number, page: number, count: number): void;
   scatter(
@@ -46,6 +56,19 @@ export interface MultifdPagesKernel {
     received: number,
     untouched: number,
   ): void;
+  place_alike(
+    checked: number,
+    at: number,
+    end: number,
+    headerBytes: number,
+    offsets: number,
+    pageSize: number,
+    base: bigint,
+    firstOffset: bigint,
+    endOffset: bigint,
+    received: number,
+    untouched: number,
+  ): number;
 }
 
 let compiled: WebAssembly.Module | undefined;

@@ -154,6 +154,56 @@
         (i32.add (global.get $normal_list) (i32.shl (local.get $capacity) (i32.const 3)))
         (local.get $at))))
 
+  ;; untouched_pages(bitmap of untouched pages, first page, count): how many pages from the first one on are
+  ;; untouched in a row.
+  (func (export "untouched_pages") (param $bitmap i32) (param $page i32) (param $count i32) (result i32)
+    (local $width i32) (local $touched i32) (local $row i32)
+    (block $done
+      (loop $next
+        (br_if $done (i32.eq (local.get $row) (local.get $count)))
+        (local.set $width
+          (call $width (local.get $page) (i32.sub (local.get $count) (local.get $row))))
+        (local.set $touched
+          (i32.and (call $mask (local.get $page) (local.get $width))
+            (i32.xor (i32.const -1)
+              (i32.load $tables (call $word (local.get $bitmap) (local.get $page))))))
+        (if (local.get $touched)
+          (then
+            (return (i32.add (local.get $row)
+              (i32.sub (i32.ctz (local.get $touched)) (i32.and (local.get $page) (i32.const 31)))))))
+        (local.set $row (i32.add (local.get $row) (local.get $width)))
+        (local.set $page (i32.add (local.get $page) (local.get $width)))
+        (br $next)))
+    (local.get $row))
+
+  ;; zero_headers(where the first header begins, with all that headers have in common; where in a header
+  ;;              offsets begin; how many offsets it has room for; how many headers; offset of the first
+  ;;              page, page size, number of the first packet): makes packets full of zero pages.
+  (func (export "zero_headers")
+    (param $first i32) (param $offsets i32) (param $capacity i32) (param $headers i32)
+    (param $offset i64) (param $size i64) (param $number i64)
+    (local $at i32) (local $left i32)
+    (i32.store $io offset=12 (local.get $first) (call $swap32 (local.get $capacity)))
+    (i32.store $io offset=16 (local.get $first) (i32.const 0))
+    (i32.store $io offset=20 (local.get $first) (i32.const 0))
+    (i32.store $io offset=32 (local.get $first) (call $swap32 (local.get $capacity)))
+    (local.set $at (local.get $first))
+    (block $done
+      (loop $next_header
+        (br_if $done (i32.eqz (local.get $headers)))
+        (memory.copy $io $io (local.get $at) (local.get $first) (local.get $offsets))
+        (i64.store $io offset=24 (local.get $at) (call $swap64 (local.get $number)))
+        (local.set $at (i32.add (local.get $at) (local.get $offsets)))
+        (local.set $left (local.get $capacity))
+        (loop $next_page
+          (i64.store $io (local.get $at) (call $swap64 (local.get $offset)))
+          (local.set $offset (i64.add (local.get $offset) (local.get $size)))
+          (local.set $at (i32.add (local.get $at) (i32.const 8)))
+          (br_if $next_page (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+        (local.set $number (i64.add (local.get $number) (i64.const 1)))
+        (local.set $headers (i32.sub (local.get $headers) (i32.const 1)))
+        (br $next_header))))
+
   ;; ── receiving ─────────────────────────────────────────────────────────────────────────────────
   ;; parse(offsets in $io, how many, log2 of the page size, the block's length, where runs go): turns
   ;; offsets into runs of first page and count. Returns how many runs there are, or -1 minus the index
@@ -247,7 +297,7 @@
   ;; place_zeros(address of the first page, page size, its number, count, bitmaps: received, untouched):
   ;; makes pages read as zeros without touching those that do so already, because a page that is never
   ;; touched takes no memory.
-  (func (export "place_zeros")
+  (func $place_zeros (export "place_zeros")
     (param $to i32) (param $size i32) (param $page i32) (param $count i32)
     (param $received i32) (param $untouched i32)
     (local $width i32) (local $bits i32)
@@ -288,4 +338,82 @@
         (local.set $to (i32.add (local.get $to) (local.get $size)))
         (local.set $page (i32.add (local.get $page) (i32.const 1)))
         (local.set $count (i32.sub (local.get $count) (i32.const 1)))
-        (br $next)))))
+        (br $next))))
+
+  ;; alike(a, b): whether two headers are the same but for the number, how many zero pages there are, and
+  ;; offsets: magic, version, flags, room, no pages with content, the block's name.
+  (func $alike (param $a i32) (param $b i32) (result i32)
+    (local $end i32)
+    (if (i64.ne (i64.load $io (local.get $a)) (i64.load $io (local.get $b)))
+      (then (return (i32.const 0))))
+    (if (i64.ne (i64.load $io offset=8 (local.get $a)) (i64.load $io offset=8 (local.get $b)))
+      (then (return (i32.const 0))))
+    (if (i32.ne (i32.load $io offset=16 (local.get $a)) (i32.load $io offset=16 (local.get $b)))
+      (then (return (i32.const 0))))
+    (local.set $end (i32.add (local.get $a) (i32.const 256)))
+    (loop $next
+      (if (v128.any_true
+            (v128.xor
+              (v128.load $io offset=64 (local.get $a)) (v128.load $io offset=64 (local.get $b))))
+        (then (return (i32.const 0))))
+      (local.set $b (i32.add (local.get $b) (i32.const 16)))
+      (br_if $next
+        (i32.ne (local.get $end) (local.tee $a (i32.add (local.get $a) (i32.const 16))))))
+    (i32.const 1))
+
+  ;; in_row(offsets in $io, how many, page size): whether they are those of pages side by side.
+  (func $in_row (param $at i32) (param $count i32) (param $size i64) (result i32)
+    (local $offset i64)
+    (local.set $offset (call $swap64 (i64.load $io (local.get $at))))
+    (loop $next
+      (if (i64.ne (i64.load $io (local.get $at)) (call $swap64 (local.get $offset)))
+        (then (return (i32.const 0))))
+      (local.set $offset (i64.add (local.get $offset) (local.get $size)))
+      (local.set $at (i32.add (local.get $at) (i32.const 8)))
+      (br_if $next (local.tee $count (i32.sub (local.get $count) (i32.const 1)))))
+    (i32.const 1))
+
+  ;; place_alike(a header of zero pages only that was checked, where the next one begins, where the bytes
+  ;;             end, bytes of a header, where in it offsets begin, page size, a segment's address minus
+  ;;             its offset in the block, that offset, the offset of its end, bitmaps: received,
+  ;;             untouched): takes headers like the first one whose pages are side by side in the segment.
+  ;; Returns how many; the next header is another kind, or wrong. Their zero pages are in `zero_pages`.
+  (func (export "place_alike")
+    (param $checked i32) (param $at i32) (param $end i32) (param $header i32) (param $offsets i32)
+    (param $size i32) (param $base i64) (param $first i64) (param $behind i64)
+    (param $received i32) (param $untouched i32)
+    (result i32)
+    (local $headers i32) (local $count i32) (local $room i32) (local $offset i64) (local $long i64)
+    (local.set $long (i64.extend_i32_u (local.get $size)))
+    (local.set $room (call $swap32 (i32.load $io offset=12 (local.get $checked))))
+    (global.set $zero (i32.const 0))
+    (block $done
+      (loop $next
+        (br_if $done
+          (i32.lt_u (i32.sub (local.get $end) (local.get $at)) (local.get $header)))
+        (br_if $done (i32.eqz (call $alike (local.get $at) (local.get $checked))))
+        (local.set $count (call $swap32 (i32.load $io offset=32 (local.get $at))))
+        (br_if $done (i32.eqz (local.get $count)))
+        (br_if $done (i32.gt_u (local.get $count) (local.get $room)))
+        (local.set $offset
+          (call $swap64 (i64.load $io (i32.add (local.get $at) (local.get $offsets)))))
+        (br_if $done (i64.lt_u (local.get $offset) (local.get $first)))
+        (br_if $done (i64.ge_u (local.get $offset) (local.get $behind)))
+        (br_if $done (i64.gt_u
+          (i64.mul (i64.extend_i32_u (local.get $count)) (local.get $long))
+          (i64.sub (local.get $behind) (local.get $offset))))
+        (br_if $done (i64.ne (i64.const 0) (i64.rem_u (local.get $offset) (local.get $long))))
+        (br_if $done
+          (i32.eqz
+            (call $in_row (i32.add (local.get $at) (local.get $offsets)) (local.get $count)
+              (local.get $long))))
+        (call $place_zeros
+          (i32.wrap_i64 (i64.add (local.get $base) (local.get $offset)))
+          (local.get $size)
+          (i32.wrap_i64 (i64.div_u (local.get $offset) (local.get $long)))
+          (local.get $count) (local.get $received) (local.get $untouched))
+        (global.set $zero (i32.add (global.get $zero) (local.get $count)))
+        (local.set $headers (i32.add (local.get $headers) (i32.const 1)))
+        (local.set $at (i32.add (local.get $at) (local.get $header)))
+        (br $next)))
+    (local.get $headers)))

@@ -25,7 +25,7 @@ export interface MultifdSenderOptions {
   readonly channels: readonly ChannelSpec[];
   /** Whose pages are sent. */
   readonly ram: GuestRam;
-  /** Is bumped by the workers after every job. */
+  /** Is bumped by the workers as they get on. */
   readonly progress: Progress;
   readonly dialect: MultifdDialect;
   /** Look for zero pages. Only where the dialect can list them. */

@@ -39,6 +39,8 @@ export class PacketReader {
   readonly #headerBytes: number;
   /** How many bytes to ask for when a header is needed. */
   #ahead = HEADERS_AT_ONCE;
+  /** Packets since the start. */
+  packets = 0;
   /** Pages placed with content since the start. */
   normalPages = 0;
   /** Pages placed as zeros since the start. */
@@ -87,18 +89,30 @@ export class PacketReader {
     const { block, normalPages, zeroPages } = header;
     if (!block) {
       buffer.skip(this.#headerBytes);
+      this.packets++;
       return header.sync;
     }
-    const offsets = buffer.start + Header.OFFSETS;
+    const at = buffer.start;
+    const offsets = at + Header.OFFSETS;
     const runs = this.#placer.parse(block, offsets, normalPages, "normal");
     const zeroRuns = this.#placer.parse(block, offsets + 8 * normalPages, zeroPages, "zero");
     buffer.skip(this.#headerBytes);
     if (runs > 0) await this.#place(block, header, runs);
     else this.#ahead = HEADERS_AT_ONCE;
     this.#placer.placeZeros(block, zeroRuns);
+    this.packets++;
     this.normalPages += normalPages;
     this.zeroPages += zeroPages;
+    if (runs === 0 && !header.sync) this.#placeAlike(block, at);
     return header.sync;
+  }
+
+  /** Places the packets behind one of zero pages that are like it and have arrived already. */
+  #placeAlike(block: RamBlock, checked: number): void {
+    const { packets, pages } = this.#placer.placeAlike(block, checked, this.#headerBytes);
+    this.packets += packets;
+    this.zeroPages += pages;
+    this.#buffer.skip(packets * this.#headerBytes);
   }
 
   /** Frees the decompressor. */

@@ -78,12 +78,12 @@ export class PacketWriter {
 
   /**
    * @param ram All blocks.
-   * @param nextNumber Gives the next packet's number, which counts over all channels.
+   * @param nextNumber Takes numbers for so many packets, which are counted over all channels; gives the first.
    */
   constructor(
     private readonly ram: GuestRam,
     private readonly options: PacketWriterOptions,
-    private readonly nextNumber: () => number,
+    private readonly nextNumber: (count: number) => number,
   ) {
     this.#pagesMax = packetPages(ram.pageSize);
     this.#headerBytes = headerBytes(ram.pageSize);
@@ -127,6 +127,38 @@ export class PacketWriter {
     if (this.#digests) this.#addWithDigests(this.#digests, block, first, pages);
     else this.#addInPlace(block, segment, first, pages);
     this.#pages += pages;
+    return pages;
+  }
+
+  /**
+   * Makes packets of untouched pages as far as whole packets of a row are that, many at once.
+   * @param first The first page; it and the others are claimed, and no packet is begun.
+   * @param count How many pages there are.
+   * @returns How many of them are packed; 0 if the first packet is none of these.
+   */
+  addUntouched(block: RamBlock, first: number, count: number): number {
+    if (count < this.#pagesMax || !this.options.detectZero || this.#digests) return 0;
+    if (this.#pages > 0) return 0;
+    const offset = first * this.ram.pageSize;
+    const kernel = this.#kernels.of(block.segmentAt(offset).memory);
+    const row = kernel.untouched_pages(block.untouched.byteOffset, first, count);
+    const room = Math.ceil((FULL_AT - (this.#fill - this.#base)) / this.#headerBytes);
+    const packets = Math.min(Math.floor(row / this.#pagesMax), room);
+    if (packets === 0) return 0;
+    this.#bytes.set(this.#heads[block.index]!, this.#fill);
+    kernel.zero_headers(
+      this.#fill,
+      Header.OFFSETS,
+      this.#pagesMax,
+      packets,
+      BigInt(offset),
+      BigInt(this.ram.pageSize),
+      BigInt(this.nextNumber(packets)),
+    );
+    this.#fill += packets * this.#headerBytes;
+    this.packets += packets;
+    const pages = packets * this.#pagesMax;
+    this.zeroPages += pages;
     return pages;
   }
 
@@ -245,7 +277,7 @@ export class PacketWriter {
   }
 
   #number(header: number): void {
-    const number = this.nextNumber();
+    const number = this.nextNumber(1);
     this.#view.setUint32(header + Header.PACKET_NUMBER, Math.floor(number / 2 ** 32));
     this.#view.setUint32(header + Header.PACKET_NUMBER + 4, number >>> 0);
     this.packets++;

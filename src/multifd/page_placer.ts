@@ -9,6 +9,7 @@ import { MultifdPages, type MultifdPagesKernel } from "../kernels/multifd_pages.
 import type { GuestRam } from "../machine/guest_ram.ts";
 import type { RamBlock } from "../machine/ram_block.ts";
 import type { Decompressor, Span } from "./codec.ts";
+import { Header } from "./packet.ts";
 import type { ReceiveBuffer } from "./receive_buffer.ts";
 
 /** Where the lists lie in the buffer's memory. A packet has at most 512 pages, a run takes 8 bytes. */
@@ -123,6 +124,37 @@ export class PagePlacer {
         left -= pages;
       }
     }
+  }
+
+  /**
+   * Places packets that lie in the buffer and are like one of zero pages that was read before them.
+   * @param checked Where its header is.
+   * @param headerBytes The length of a header.
+   * @returns How many packets, and how many pages they had.
+   */
+  placeAlike(
+    block: RamBlock,
+    checked: number,
+    headerBytes: number,
+  ): { readonly packets: number; readonly pages: number } {
+    const { base, offset, length, memory } = block.segmentAt(
+      this.#page("zero", 0) * this.ram.pageSize,
+    );
+    const kernel = this.#kernels.of(memory);
+    const packets = kernel.place_alike(
+      checked,
+      this.buffer.start,
+      this.buffer.end,
+      headerBytes,
+      Header.OFFSETS,
+      this.ram.pageSize,
+      BigInt(base - offset),
+      BigInt(offset),
+      BigInt(offset + length),
+      block.received.byteOffset,
+      block.untouched.byteOffset,
+    );
+    return { packets, pages: kernel.zero_pages.value };
   }
 
   /** A run's bytes in RAM: one piece in each segment it lies in. */

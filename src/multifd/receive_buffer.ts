@@ -46,6 +46,11 @@ export class ReceiveBuffer {
     return this.#start;
   }
 
+  /** Where what has arrived ends in the memory. */
+  get end(): number {
+    return this.#end;
+  }
+
   /** Where in the channel's stream the next byte is. */
   get position(): number {
     return this.received - this.#unread;

@@ -39,19 +39,19 @@ export async function receiveLoop(channel: Channel, input: ReceiveLoopInput): Pr
   const gate = new SyncGate(input.gate);
   const counters = new ChannelCounters(input.counters);
   const reader = new PacketReader(channel, new GuestRam(input.ram), input);
-  let counted = { bytes: 0, normalPages: 0, zeroPages: 0, waitMs: 0 };
+  let counted = { bytes: 0, packets: 0, normalPages: 0, zeroPages: 0, waitMs: 0 };
   try {
     for (;;) {
       const { position } = reader;
       const sync = await readAt(reader, position);
-      const { bytes, normalPages, zeroPages, waitMs } = reader;
+      const { bytes, packets, normalPages, zeroPages, waitMs } = reader;
       counters.add("bytes", bytes - counted.bytes);
+      counters.add("packets", packets - counted.packets);
       counters.add("normalPages", normalPages - counted.normalPages);
       counters.add("zeroPages", zeroPages - counted.zeroPages);
       counters.add("waitMs", waitMs - counted.waitMs);
-      counted = { bytes, normalPages, zeroPages, waitMs };
+      counted = { bytes, packets, normalPages, zeroPages, waitMs };
       if (sync === undefined) return;
-      counters.add("packets", 1);
       if (sync && !wait(gate, input.index, counters)) return;
     }
   } finally {

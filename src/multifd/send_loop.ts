@@ -42,7 +42,7 @@ export class SendLoop {
     this.#ring = new JobRing(input.ring);
     this.#counters = new ChannelCounters(input.counters);
     const numbers = new BigInt64Array(input.packetNumbers);
-    const nextNumber = () => Number(Atomics.add(numbers, 0, 1n));
+    const nextNumber = (count: number) => Number(Atomics.add(numbers, 0, BigInt(count)));
     this.#packets = new PacketWriter(this.#ram, input, nextNumber);
   }
 
@@ -104,8 +104,13 @@ export class SendLoop {
       for (let i = 0; i < runs; i++) {
         let first = this.#claimed[2 * i]!;
         for (let left = this.#claimed[2 * i + 1]!; left > 0;) {
-          const added = this.#packets.add(block, first, left);
-          if (added === 0) await this.#closePacket();
+          let added = this.#packets.addUntouched(block, first, left);
+          if (added > 0) {
+            if (this.#packets.full) await this.#flush();
+          } else {
+            added = this.#packets.add(block, first, left);
+            if (added === 0) await this.#closePacket();
+          }
           first += added;
           left -= added;
         }

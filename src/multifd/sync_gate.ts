@@ -18,8 +18,8 @@ const Word = {
   ARRIVED: 32,
 } as const;
 
-/** A channel looks this many times before it sleeps: about as long as waking it would take. */
-const SPINS = 2000;
+/** A channel looks this many times before it sleeps: not longer than waking it would take. */
+const SPINS = 200;
 
 /** How often the main thread looks whether waiting still has a point, in milliseconds. */
 const LOOK_MS = 1000;

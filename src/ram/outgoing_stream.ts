@@ -32,7 +32,7 @@ export interface OutgoingStreamOptions {
   readonly channel: ChannelSpec;
   /** Whose pages are sent. */
   readonly ram: GuestRam;
-  /** Is bumped by the worker after every job. */
+  /** Is bumped by the worker as it gets on. */
   readonly progress: Progress;
   /** What {@linkcode OutgoingStream.createRing} made, where another thread has to know it beforehand. */
   readonly ring?: JobRing | undefined;
@@ -67,7 +67,7 @@ export class OutgoingStream implements AsyncDisposable, BatchSink {
     this.ended.catch(() => progress.bump());
   }
 
-  /** Makes the ring of a stream that is to be started. @param progress Is bumped after every job. */
+  /** Makes the ring of a stream that is to be started. @param progress Is bumped as jobs are done. */
   static createRing(progress: Progress): JobRing {
     return JobRing.create(RING_SLOTS, progress);
   }

@@ -8,6 +8,7 @@ import { PageScan } from "../batch/page_scan.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
 import type { OutgoingStream } from "./outgoing_stream.ts";
 import type { JobRing } from "../threads/job_ring.ts";
+import type { ByteWriter } from "../wire/byte_writer.ts";
 import {
   ElementType,
   writeFullSectionHeader,
@@ -77,6 +78,31 @@ export type PartEnd =
   /** It was long enough. */
   | "time";
 
+/**
+ * Writes the START: the list of blocks.
+ * @param flushes Whether the channels of multifd are synchronised then, and it says so.
+ */
+export function writeRamStart(
+  writer: ByteWriter,
+  sectionId: number,
+  blocks: readonly RamBlockEntry[],
+  flushes: boolean,
+): void {
+  writeStartHeader(writer, sectionId);
+  writeBlockList(writer, blocks);
+  writeEnd(writer, sectionId, flushes);
+}
+
+function writeStartHeader(writer: ByteWriter, sectionId: number): void {
+  writeFullSectionHeader(writer, { type: ElementType.SECTION_START, sectionId, ...RAM_SECTION });
+}
+
+function writeEnd(writer: ByteWriter, sectionId: number, flushes: boolean): void {
+  if (flushes) writer.be64(RamFlag.MULTIFD_FLUSH);
+  writer.be64(RamFlag.EOS);
+  writeSectionFooter(writer, sectionId);
+}
+
 /** The saver of one migration's `ram` section. */
 export class RamSaver {
   readonly #scan: PageScan;
@@ -110,13 +136,21 @@ export class RamSaver {
 
   /** Sends the START: the list of blocks. */
   async sendStart(blocks: readonly RamBlockEntry[], check: () => void): Promise<void> {
+    const { channelSync, fixedPlaces } = this.sink;
     const { writer } = this.stream;
-    const type = ElementType.SECTION_START;
-    writeFullSectionHeader(writer, { type, sectionId: this.sectionId, ...RAM_SECTION });
-    const { fixedPlaces } = this.sink;
-    if (fixedPlaces) await fixedPlaces.sendBlockList(this.stream, blocks, check);
-    else writeBlockList(writer, blocks);
-    await this.#endElement(true, check);
+    const flushes = channelSync !== undefined && !channelSync.eachSection;
+    if (fixedPlaces) {
+      writeStartHeader(writer, this.sectionId);
+      await fixedPlaces.sendBlockList(this.stream, blocks, check);
+      writeEnd(writer, this.sectionId, flushes);
+    } else writeRamStart(writer, this.sectionId, blocks, flushes);
+    await this.stream.flush(check);
+    await this.startSent(check);
+  }
+
+  /** The START has been sent already: the channels are to be where it says. */
+  async startSent(check: () => void): Promise<void> {
+    await this.sink.channelSync?.sync(check);
   }
 
   /** Sends one PART with what is dirty, in the scan's order. */
@@ -175,14 +209,10 @@ export class RamSaver {
   }
 
   async #endElement(roundEnds: boolean, check: () => void): Promise<void> {
-    const { writer } = this.stream;
     const { channelSync } = this.sink;
-    if (channelSync && (channelSync.eachSection || roundEnds)) {
-      await channelSync.sync(check);
-      if (!channelSync.eachSection) writer.be64(RamFlag.MULTIFD_FLUSH);
-    }
-    writer.be64(RamFlag.EOS);
-    writeSectionFooter(writer, this.sectionId);
+    const syncs = channelSync !== undefined && (channelSync.eachSection || roundEnds);
+    if (syncs) await channelSync.sync(check);
+    writeEnd(this.stream.writer, this.sectionId, syncs && !channelSync.eachSection);
     await this.stream.flush(check);
   }
 }

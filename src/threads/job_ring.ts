@@ -54,15 +54,18 @@ const Word = {
 } as const;
 const CONTROL_WORDS = 48;
 
-/** The consumer looks this many times before it sleeps: about as long as waking it would take. */
-const SPINS = 2000;
+/**
+ * The consumer looks this many times before it sleeps: not longer than waking it would take, even where
+ * this loop is interpreted.
+ */
+const SPINS = 200;
 
 /** A ring as it is posted to its worker. */
 export interface JobRingLayout {
   readonly buffer: SharedArrayBuffer;
   /** A power of two. */
   readonly slots: number;
-  /** A counter that every consumer of the producer's bumps after each job; see {@linkcode Progress}. */
+  /** A counter that every consumer of the producer's bumps when it has got on; see {@linkcode Progress}. */
   readonly progress: SharedArrayBuffer;
 }
 
@@ -295,9 +298,13 @@ export class JobRing {
     return this.#words[slot + 1]! * 2 ** 32 + (this.#words[slot]! >>> 0);
   }
 
-  /** Finishes the job at hand and frees its slot. */
+  /**
+   * Finishes the job at hand and frees its slot. The producer is told when half of the ring is free, and
+   * when all of it is: it would be woken for every job otherwise.
+   */
   pop(): void {
     Atomics.add(this.#control, Word.POPPED, 1);
-    this.#progress.bump();
+    const { pending } = this;
+    if (pending === 0 || pending === this.layout.slots >> 1) this.#progress.bump();
   }
 }

@@ -138,8 +138,9 @@ export class WorkerHandle<Start, In = never, Out = never> implements AsyncDispos
           return this.#fail(error);
         }
       case "ended":
-        this.#end();
-        return void this.#worker.terminate();
+        // Its thread is ended with stop(): that takes processor time, which now others may be waiting for.
+        this.#worker.unref();
+        return this.#end();
       case "failed":
         return this.#fail(fromPostedError(message.error));
     }

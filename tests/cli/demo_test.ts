@@ -5,7 +5,8 @@
  */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { QmpClient } from "../support/qmp_client.ts";
-import { Ferry } from "../support/run_ferry.ts";
+import { Ferry, readMigrateTask } from "../support/run_ferry.ts";
+import { ENGINE_FLAGS } from "../../src/cli/demo_process.ts";
 
 for (
   const [what, args] of [
@@ -24,6 +25,10 @@ for (
     assert(ferry.events.names.includes("STOP"));
   });
 }
+
+Deno.test("demo's other process runs on the engine as the task does", () => {
+  assert(readMigrateTask().flags.includes(ENGINE_FLAGS));
+});
 
 Deno.test("demo: Ctrl-C cancels, the guest runs on, and the exit status is 130", async () => {
   // Slow enough to be still at it.

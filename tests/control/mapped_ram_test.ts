@@ -92,7 +92,7 @@ Deno.test("A migration to a mapped-ram file that is cancelled leaves no file tha
     });
     await assertRejects(() => outgoing.completed, CancelledError);
     assert(pair.source.running);
-    await assertRejects(() => loadImage(`${folder}/file`), Error, "end");
+    await assertRejects(() => loadImage(`${folder}/file`), Error);
   }));
 
 Deno.test("Where there is no place for the file, the machine runs on", () =>

@@ -105,7 +105,7 @@ function near(changes: readonly number[], places: readonly number[], distance = 
 /** Where the byte stands that ends the stream: in front of the description. */
 function endOf(stream: Uint8Array): number {
   const text = Array.from(stream, (byte) => String.fromCharCode(byte)).join("");
-  const end = text.lastIndexOf('{"page_size"') - 6;
+  const end = text.lastIndexOf('{"configuration"') - 6;
   assertEquals([stream[end], stream[end + 1]], [0x00, 0x06]);
   return end;
 }

@@ -100,7 +100,14 @@ export function streamParts(): Parts {
       const fields = [{ name: "data", size, type: "buffer" }];
       return { name, instance_id: 0, size, fields };
     });
-    const json = jsonText({ page_size: 4096, devices });
+    const configuration = {
+      ...{ vmsd_name: "configuration", version: 1 },
+      fields: [
+        { name: "len", type: "uint32", size: 4 },
+        { name: "name", type: "buffer", size: MACHINE.length },
+      ],
+    };
+    const json = jsonText({ configuration, page_size: 4096, devices });
     writeVmDescription(writer, new TextEncoder().encode(json));
   });
   return parts;

@@ -260,6 +260,34 @@ for (const version of ["10.0", "7.2"] as const) {
   });
 }
 
+/** What has come of a source when it dies, and how the destination says so. */
+const DEATHS = [
+  ["one of its two channels and the main one", [2], /before multifd [01] had come/],
+  ["the main channel only", [1, 2], /before multifd 0, multifd 1 had come .*channel main/],
+] as const;
+for (const version of ["10.0", "7.2"] as const) {
+  for (const [what, held, message] of DEATHS) {
+    qemuTest(`A QEMU ${version} that dies when ${what} had come: Ferry fails at once`, {
+      needs: [version],
+    }, async (lab) => {
+      const channels: Channels = { channels: 2, compression: "none" };
+      const source = await startSource(lab, version);
+      await configure(source, channels);
+      const receiver = lab.ferry(["receive", ANY_PORT, "--discard", ...flags(channels)]);
+      const tap = lab.use(new Tap({ to: await receiver.listening(), record: false }));
+      for (const connection of held) tap.forward(connection).stallAfter(0);
+      await source.migrate(tap.uri);
+      await tap.waitForConnections(3);
+      await tap.forward(0).waitFor(8);
+      if (held.length === 1) await tap.forward(1).waitFor(64);
+      Deno.kill(source.pid, "SIGKILL");
+      const { code, stderr } = await receiver.finished();
+      assertEquals(code, 1);
+      assert(message.test(stderr), stderr);
+    });
+  }
+}
+
 const FERRY_ROWS = [[1, "none"], [2, "zlib"], [4, "zstd"], [16, "none"]] as const;
 for (const [count, compression] of FERRY_ROWS) {
   Deno.test(`Multifd: Ferry to Ferry, a guest that writes all the time: ${count} channels, ${compression}`, async () => {

@@ -163,3 +163,20 @@ Deno.test("place_zeros() clears what was written or received, and leaves the res
   assertEquals(words[1], 0b111);
   assertEquals(words[UNTOUCHED / 4 + 1]! >>> 0, 0xfffffffd);
 });
+
+Deno.test("untouched_pages() counts the pages of a row up to the first that was touched", () => {
+  const { kernel, words } = setUp();
+  words.fill(0xffffffff, UNTOUCHED / 4, UNTOUCHED / 4 + 8);
+  for (const touched of [0, 5, 31, 32, 63, 100, 255]) {
+    words[UNTOUCHED / 4 + (touched >>> 5)]! ^= 1 << (touched & 31);
+    for (const [first, count] of [[0, 256], [5, 100], [32, 32], [31, 2], [64, 0], [101, 155]]) {
+      const behind = touched - first! >= 0 ? touched - first! : 256;
+      assertEquals(
+        kernel.untouched_pages(UNTOUCHED, first!, count!),
+        Math.min(behind, count!),
+        `${count} from ${first}, ${touched} touched`,
+      );
+    }
+    words[UNTOUCHED / 4 + (touched >>> 5)]! ^= 1 << (touched & 31);
+  }
+});

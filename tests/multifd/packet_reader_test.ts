@@ -8,7 +8,7 @@ import { PacketReader } from "../../src/multifd/packet_reader.ts";
 import { PacketWriter } from "../../src/multifd/packet_writer.ts";
 import { MemoryChannel, pieces } from "../ram/fixtures/channels.ts";
 import { patternedRam, SPECS } from "../ram/fixtures/patterned_ram.ts";
-import { packet, type PacketParts, pagesOf, syncPacket } from "./fixtures/packets.ts";
+import { HEADER, packet, type PacketParts, pagesOf, syncPacket } from "./fixtures/packets.ts";
 import { contentOf, inSegments } from "./fixtures/ram.ts";
 
 const NONE = { method: "none" } as const;
@@ -36,7 +36,11 @@ async function readAll(reader: PacketReader): Promise<boolean[]> {
 /** All of a RAM in packets, in the given order of pages. */
 async function packetsOf(ram: GuestRam, compression: MultifdCompression, stride: number) {
   let number = 0;
-  const writer = new PacketWriter(ram, { detectZero: true, compression }, () => number++);
+  const writer = new PacketWriter(
+    ram,
+    { detectZero: true, compression },
+    (count) => (number += count) - count,
+  );
   const bytes: Uint8Array<ArrayBuffer>[] = [];
   const take = () => bytes.push(...writer.take().map((part) => Uint8Array.from(part)));
   for (const block of ram.blocks) {
@@ -219,3 +223,50 @@ Deno.test("PacketReader tells an end inside a packet from one between two", asyn
   assertEquals(await readAll(readerOf(smallRam(), new Uint8Array(0))), []);
   assertEquals(await readAll(readerOf(smallRam(), concat([bytes, syncPacket()]))), [false, true]);
 });
+
+/** Zero pages from a page on. */
+function zeros(first: number, count: number): number[] {
+  return Array.from({ length: count }, (_, i) => (first + i) * 4096);
+}
+
+const ALIKE = { block: "b", zero: zeros(0, 10) };
+const BEHIND_ALIKE: readonly [string, PacketParts][] = [
+  ["another one", { ...ALIKE, zero: zeros(10, 30) }],
+  ["a page twice", { ...ALIKE, zero: zeros(5, 1) }],
+  ["the last page", { ...ALIKE, zero: zeros(39, 1) }],
+  ["a page behind the last", { ...ALIKE, zero: zeros(39, 2) }],
+  ["a page far away", { ...ALIKE, zero: [2 ** 52] }],
+  ["half a page", { ...ALIKE, zero: [2048] }],
+  ["pages that are not in a row", { ...ALIKE, zero: [4096, 3 * 4096, 2 * 4096] }],
+  ["no pages", { ...ALIKE, zero: [] }],
+  ["more pages than it has room for", { ...ALIKE, zero: zeros(0, 4), allocated: 3 }],
+  ["more pages than there is room for", { ...ALIKE, zeroPages: 129 }],
+  ["very many pages", { ...ALIKE, zeroPages: 0xffffffff }],
+  ["another block", { ...ALIKE, block: "c" }],
+  ["a block that does not exist", { ...ALIKE, block: "bb" }],
+  ["content", { block: "b", normal: [4096], payload: pagesOf(7) }],
+  ["SYNC", { ...ALIKE, flags: 1 }],
+  ["an unknown flag", { ...ALIKE, flags: 0x100 }],
+  ["another magic", { ...ALIKE, magic: 0x11223345 }],
+  ["another version", { ...ALIKE, version: 2 }],
+];
+for (const [what, parts] of BEHIND_ALIKE) {
+  Deno.test(`A packet behind packets of zero pages means the same if they arrive together: ${what}`, async () => {
+    const bytes = concat([packet(ALIKE), packet(ALIKE), packet(parts), packet(ALIKE)]);
+    const read = async (size: number) => {
+      const specs = ["b", "c"].map((name) => ({ name, length: 40 * 4096 }));
+      const ram = GuestRam.create(specs);
+      for (const block of ram.blocks) block.received.fill(0, block.pageCount, false);
+      const reader = readerOf(ram, bytes, NONE, size);
+      const error = await readAll(reader).then(() => undefined, (thrown: Error) => thrown.message);
+      const received = ram.blocks.map(({ received, pageCount }) =>
+        Array.from({ length: pageCount }, (_, page) => received.has(page))
+      );
+      const { packets, zeroPages, normalPages } = reader;
+      return { error, received, packets, zeroPages, normalPages, content: contentOf(ram, "b") };
+    };
+    const together = await read(65_536);
+    assertEquals(together, await read(HEADER));
+    assert(together.packets >= 2);
+  });
+}

@@ -17,7 +17,7 @@ const PLAIN: PacketWriterOptions = {
 /** A writer whose packets are numbered from 0. */
 function makeWriter(ram: GuestRam, options: Partial<PacketWriterOptions> = {}): PacketWriter {
   let number = 0;
-  return new PacketWriter(ram, { ...PLAIN, ...options }, () => number++);
+  return new PacketWriter(ram, { ...PLAIN, ...options }, (count) => (number += count) - count);
 }
 
 /** One block, "b", whose pages have the numbers' content; those left out are zeros. */
@@ -55,6 +55,54 @@ Deno.test("PacketWriter writes a packet as QEMU 10.0 does, byte for byte", async
     payload: pagesOf(1, 2, 5),
   });
   assertEquals(written, expected);
+});
+
+/** Packets full of zero pages. */
+function zeroPackets(first: number, packets: number, number = 0): Uint8Array<ArrayBuffer> {
+  return concat(Array.from({ length: packets }, (_, i) =>
+    packet({
+      block: "b",
+      number: number + i,
+      zero: Array.from({ length: PAGES }, (_, page) => (first + PAGES * i + page) * 4096),
+    })));
+}
+
+Deno.test("PacketWriter.addUntouched() makes whole packets up to the first page that was touched", () => {
+  const ram = ramWith(1000, 400);
+  const [block] = ram.blocks;
+  const writer = makeWriter(ram);
+  assertEquals(writer.addUntouched(block!, 7, 993), 3 * PAGES);
+  assertEquals(writer.addUntouched(block!, 7 + 3 * PAGES, 1000 - 7 - 3 * PAGES), 0);
+  assertEquals(writer.addUntouched(block!, 0, PAGES - 1), 0);
+  assertEquals(writer.addUntouched(block!, 1000 - PAGES, PAGES), PAGES);
+  assertEquals([writer.packets, writer.zeroPages, writer.normalPages], [4, 4 * PAGES, 0]);
+  assertEquals(
+    concat(writer.take().map((part) => Uint8Array.from(part))),
+    concat([zeroPackets(7, 3), zeroPackets(1000 - PAGES, 1, 3)]),
+  );
+});
+
+Deno.test("PacketWriter.addUntouched() makes no more than the buffer is for", () => {
+  const ram = ramWith(64 * PAGES);
+  const [block] = ram.blocks;
+  const writer = makeWriter(ram);
+  const fitting = Math.ceil(64 * 1024 / HEADER);
+  assertEquals(writer.addUntouched(block!, 0, 64 * PAGES), fitting * PAGES);
+  assert(writer.full);
+  assertEquals(writer.take()[0]!.length, fitting * HEADER);
+});
+
+Deno.test("PacketWriter.addUntouched() leaves pages alone that are sent in another way", async () => {
+  const ram = ramWith(4 * PAGES, 0);
+  const [block] = ram.blocks;
+  const all = makeWriter(ram, { detectZero: false });
+  assertEquals(all.addUntouched(block!, PAGES, PAGES), 0, "zero pages are sent with content");
+  const writer = makeWriter(ram);
+  writer.add(block!, 0, 1);
+  assertEquals(writer.addUntouched(block!, PAGES, PAGES), 0, "a packet is begun");
+  await writer.close();
+  writer.take();
+  assertEquals(writer.addUntouched(block!, PAGES, PAGES), PAGES);
 });
 
 Deno.test("PacketWriter sends few runs from their place in RAM, and many copied together", async () => {

@@ -1,18 +1,18 @@
-import { assertEquals } from "@std/assert";
-import { GuestRam } from "../../src/machine/guest_ram.ts";
-import { PacketReader } from "../../src/multifd/packet_reader.ts";
+import { assert } from "@std/assert";
 import { rehearseReceiving, rehearseSending } from "../../src/multifd/rehearsal.ts";
-import { MemoryChannel } from "../ram/fixtures/channels.ts";
+import { libc } from "../../src/os/libc.ts";
+import "../support/load_libc.ts";
 
-Deno.test("rehearseSending() makes packets like those of a migration: full of zero pages, and of content", async () => {
-  const packets = await rehearseSending();
-  assertEquals(packets.length, 2 * 1344 + 128 * 4096);
-  const ram = GuestRam.create([{ name: "rehearsal", length: 256 * 4096 }]);
-  const reader = new PacketReader(new MemoryChannel([packets]), ram, { method: "none" });
-  for (const expected of [false, false, undefined]) assertEquals(await reader.read(), expected);
-  assertEquals([reader.zeroPages, reader.normalPages], [128, 128]);
+const ignore = libc() === undefined;
+
+Deno.test({
+  name:
+    "rehearseReceiving() places packets like those of a migration: of zero pages, and of content",
+  ignore,
+  async fn() {
+    const { packets, zeroPages, normalPages } = await rehearseReceiving();
+    for (const count of [packets, zeroPages, normalPages]) assert(count > 128, `${count}`);
+  },
 });
 
-Deno.test("rehearseReceiving() takes all of them and ends", async () => {
-  await rehearseReceiving();
-});
+Deno.test({ name: "rehearseSending() sends all of them and ends", ignore, fn: rehearseSending });
