@@ -25,7 +25,7 @@ export default function sweeper(context: GuestContext): Guest {
   let awake = 0;
   port.postMessage(threadId());
   return {
-    step() {
+    step(): number {
       const early = awake - clock();
       if (early > 0) return early;
       const end = Math.min(page + STEP_PAGES, block.pageCount);
@@ -33,6 +33,7 @@ export default function sweeper(context: GuestContext): Guest {
       markWritten(block, page * PAGE, (end - page) * PAGE);
       page = end % block.pageCount;
       if (page === 0) awake = clock() + pace;
+      return 0;
     },
   };
 }

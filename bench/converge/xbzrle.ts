@@ -83,7 +83,7 @@ async function ferryOnce(): Promise<Cost | undefined> {
   const vcpu = await thread;
   const migration = machine.migrate(NOWHERE, {
     capabilities: { xbzrle: true },
-    // It must not end by itself: at this bandwidth nothing fits.
+    // At this bandwidth nothing fits: it ends only when nothing is dirty.
     parameters: { ...CACHE, "avail-switchover-bandwidth": 1, "downtime-limit": 1 },
   });
   const ended = migration.completed.catch(() => {});
