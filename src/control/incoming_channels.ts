@@ -26,7 +26,10 @@ export const CHANNELS_TIMEOUT_MS = 10_000;
 
 /** What a destination waits for. */
 export interface ExpectedChannels {
-  /** How many multifd channels, besides the main one. */
+  /**
+   * How many multifd channels, besides the main one; unless it is 0, it may change until the first channel
+   * has introduced itself.
+   */
   readonly multifd: number;
   /** The machine's UUID; without one, all channels must only agree. */
   readonly uuid?: Uint8Array;
@@ -66,14 +69,18 @@ class Gathering {
   readonly #result = Promise.withResolvers<IncomingChannels>();
   readonly #over = new AbortController();
   readonly #identifying = new Set<Promise<void>>();
-  readonly #multifd: (Endpoint | undefined)[];
+  #places: (Endpoint | undefined)[] | undefined;
   #main: Endpoint | undefined;
   #uuid: Uint8Array | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private readonly listener: Listener, private readonly expected: ExpectedChannels) {
-    this.#multifd = Array.from({ length: expected.multifd }, () => undefined);
     this.#uuid = expected.uuid;
+  }
+
+  /** As many places as are wanted when the first channel has introduced itself. */
+  get #multifd(): (Endpoint | undefined)[] {
+    return this.#places ??= Array.from({ length: this.expected.multifd }, () => undefined);
   }
 
   async run(): Promise<IncomingChannels> {

@@ -180,6 +180,35 @@ qemuTest("/migration/multifd/tcp/channels/plain/none: QEMU 10.0 → Ferry → QE
   await assertArrived(source, destination);
 });
 
+qemuTest("QEMU 10.0 → Ferry, which is told how only once it listens, as libvirt does", {
+  needs: ["10.0"],
+}, async (lab) => {
+  const source = await startSource(lab, "10.0");
+  await configure(source, { channels: 4, compression: "zstd" });
+  const image = lab.path("image");
+  const at = lab.unix("qmp");
+  const ferry = lab.ferry(["receive", "--save", image, "--qmp", at, "-c", "multifd"]);
+  await ferry.said("QMP on");
+  const qmp = lab.use(await QmpClient.connect(at));
+  await qmp.execute("migrate-incoming", { uri: ANY_PORT });
+  const uri = await ferry.listening();
+  const on = { capability: "late-block-activate", state: true };
+  await qmp.execute("migrate-set-capabilities", { capabilities: [on] });
+  await qmp.execute("migrate-set-parameters", {
+    ...{ "multifd-channels": 4, "multifd-compression": "zstd" },
+  });
+  const refused = await assertRejects(
+    () => qmp.execute("migrate-set-parameters", { "tls-creds": "/nowhere" }),
+    Error,
+  );
+  assert(refused.message.includes("must be set before incoming starts"), refused.message);
+  await source.migrateAndWait(uri);
+  await ferry.waitForStatus("completed");
+  assertChannels(await qmp.execute("query-migrate") as JsonObject, 4);
+  await qmp.execute("quit");
+  await ferry.succeeded();
+});
+
 for (const detection of ["none", "legacy"] as const) {
   qemuTest(`/migration/multifd/tcp/plain/zero-page/${detection}: QEMU 10.0 → Ferry → QEMU 10.0`, {
     needs: ["10.0"],
