@@ -55,8 +55,8 @@ say(`XBZRLE: one byte of each page changes, ${SPARSE.range / MIB} MiB; processor
 say("the vCPU, for a page that is sent as differences.\n");
 print([{
   what: "µs a page",
-  qemu: encoded.qemu.map(({ page }) => page),
-  ferry: encoded.ferry.map(({ page }) => page),
+  qemu: encoded.qemu,
+  ferry: encoded.ferry,
 }]);
 const moved = await inTurn("auto-converge", ferryMoves, qemuMoves);
 const percents = (all: readonly { throttle: number }[]) =>

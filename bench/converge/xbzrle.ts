@@ -11,8 +11,8 @@ const MIB = 1024 ** 2;
 /** How long it is looked at, at most. */
 const SECONDS = 5;
 /** Fewer do not tell: the kernel counts in hundredths of a second. */
-const PAGES_LEAST = 300_000;
-const TRIES = 8;
+const PAGES_LEAST = 500_000;
+const TRIES = 12;
 const NOWHERE = "exec:cat > /dev/null";
 /** The cache holds all of RAM. */
 const CACHE = { "xbzrle-cache-size": 256 * MIB };
@@ -22,12 +22,10 @@ const FIRST_ROUND = 4;
 /** What is written. */
 export const SPARSE: Sweep = { range: 128 * MIB, pace: 0 };
 
-/** What a migration has cost. */
-export interface Cost {
-  /** Microseconds a page. */
-  readonly page: number;
-  /** How many pages it was measured with. */
+/** What a migration has cost, and for how many pages. */
+interface Cost {
   readonly pages: number;
+  readonly seconds: number;
 }
 
 /** What is looked at twice. */
@@ -40,8 +38,7 @@ interface Look {
   readonly vcpu: number;
 }
 
-/** @returns `undefined` if the migration was over too soon. */
-async function measure(look: () => Promise<Look>): Promise<Cost | undefined> {
+async function measure(look: () => Promise<Look>): Promise<Cost> {
   let first: Look | undefined;
   let last: Look | undefined;
   const start = performance.now();
@@ -53,19 +50,21 @@ async function measure(look: () => Promise<Look>): Promise<Cost | undefined> {
     first ??= last;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  if (!first || !last || last.pages - first.pages < PAGES_LEAST) return undefined;
-  const cpu = last.process - first.process - (last.vcpu - first.vcpu);
-  const pages = last.pages - first.pages;
-  return { pages, page: cpu / pages * 1e6 };
+  if (!first || !last) return { pages: 0, seconds: 0 };
+  const seconds = last.process - first.process - (last.vcpu - first.vcpu);
+  return { pages: last.pages - first.pages, seconds };
 }
 
-/** Tries until a migration was long enough. */
-async function measured(once: () => Promise<Cost | undefined>): Promise<Cost> {
-  for (let i = 0; i < TRIES; i++) {
+/** Adds migrations up until they were long enough. @returns Microseconds a page. */
+async function measured(once: () => Promise<Cost>): Promise<number> {
+  let [pages, seconds] = [0, 0];
+  for (let i = 0; i < TRIES && pages < PAGES_LEAST; i++) {
     const cost = await once();
-    if (cost) return cost;
+    pages += cost.pages;
+    seconds += cost.seconds;
   }
-  throw new Error(`${TRIES} migrations were over before ${PAGES_LEAST} pages were encoded`);
+  if (pages === 0) throw new Error(`${TRIES} migrations were over before pages were encoded`);
+  return seconds / pages * 1e6;
 }
 
 /** Ferry's. */
@@ -73,7 +72,7 @@ export const ferryXbzrle = () => measured(ferryOnce);
 /** QEMU's. */
 export const qemuXbzrle = () => measured(qemuOnce);
 
-async function ferryOnce(): Promise<Cost | undefined> {
+async function ferryOnce(): Promise<Cost> {
   await using machine = await ferryMachine(SPARSE);
   fill(machine, SPARSE);
   const thread = new Promise<number>((resolve) => {
@@ -102,7 +101,7 @@ async function ferryOnce(): Promise<Cost | undefined> {
   return cost;
 }
 
-async function qemuOnce(): Promise<Cost | undefined> {
+async function qemuOnce(): Promise<Cost> {
   await using qemu = await qemuMachine(SPARSE, {
     ...{ name: "source", args: ["-name", "source,debug-threads=on"] },
   });
