@@ -68,7 +68,8 @@ export class DirtyRate {
 
   /**
    * Begins to measure.
-   * @throws {StateError} If it is measuring already, the machine is still arriving, or the dirty log is in use.
+   * @throws {StateError} If it is measuring already, the machine is still arriving, or the dirty log is in use
+   * by a migration or by the limits of vCPUs.
    * @throws {SettingError} If the mode is not possible here.
    */
   calculate(options: DirtyRateOptions): void {
@@ -126,6 +127,13 @@ export class DirtyRate {
     log.requireMeasuring();
     const { signal } = abort;
     const borrower: LogBorrower = { giveUp: () => this.cancel() };
+    if (!this.turns.migrating && !this.turns.free) {
+      // QEMU refuses it, too: vCPUs can have limits only where KVM has dirty rings, and no bitmap.
+      throw new StateError(
+        "Mode 'dirty-bitmap' is not enabled while vCPUs have limits, use other method instead",
+        { advice: "Measure by page-sampling, or cancel the limits." },
+      );
+    }
     this.turns.borrow(borrower);
     return async () => {
       try {

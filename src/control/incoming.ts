@@ -29,6 +29,7 @@ import type { IncomingTarget } from "./incoming_target.ts";
 import { requireTransport } from "./multi_channel.ts";
 import type { MigrationInfo } from "./migration_info.ts";
 import { INCOMING, type IncomingEvent, type MigrationStatus } from "./migration_status.ts";
+import type { Parameters } from "./parameters.ts";
 import type { ProvidedRam } from "./provided_ram.ts";
 import { Trouble } from "./trouble.ts";
 
@@ -42,6 +43,8 @@ const FIXED_BY_LISTENING = [
   ["multifd", "Multifd"],
   ["postcopy-preempt", "Postcopy preempt"],
 ] as const;
+/** What the listener was made with. */
+const FIXED_PARAMETERS = ["tls-creds", "tls-authz"] as const;
 
 /** One migration from somewhere else to here. */
 export class IncomingMigration {
@@ -140,6 +143,23 @@ export class IncomingMigration {
     }
     requireTransport(this.#settings.uri, { ...this.#settings, capabilities });
     this.#settings.capabilities = capabilities;
+  }
+
+  /**
+   * Changes its parameters, as long as it only listens; later none of them counts.
+   * @throws {StateError} If it listens, for those that it listens with.
+   * @throws {SettingError} If they do not go with the address.
+   */
+  setParameters(parameters: Parameters): void {
+    if (this.status !== "setup") return;
+    for (const name of FIXED_PARAMETERS) {
+      if (parameters[name] === this.#settings.parameters[name]) continue;
+      throw new StateError(`Parameter '${name}' must be set before incoming starts`, {
+        advice: "End the incoming migration, and begin it anew.",
+      });
+    }
+    requireTransport(this.#settings.uri, { ...this.#settings, parameters });
+    this.#settings.parameters = parameters;
   }
 
   /** Gives up; the source keeps its machine. @throws {StateError} If it is over, or too late. */

@@ -4,7 +4,8 @@
  *
  * Channels come in any order, and anybody can connect. A connection that begins like neither kind of
  * channel, or says nothing, is nobody's and is dropped; one that introduces itself as a multifd channel
- * and does not fit fails the migration.
+ * and does not fit fails the migration. So does one that ends while others are missing: a source does not
+ * open a channel twice, and whoever opens all of them anew finds the first ones taken.
  *
  * @module
  */
@@ -25,7 +26,10 @@ export const CHANNELS_TIMEOUT_MS = 10_000;
 
 /** What a destination waits for. */
 export interface ExpectedChannels {
-  /** How many multifd channels, besides the main one. */
+  /**
+   * How many multifd channels, besides the main one; unless it is 0, it may change until the first channel
+   * has introduced itself.
+   */
   readonly multifd: number;
   /** The machine's UUID; without one, all channels must only agree. */
   readonly uuid?: Uint8Array;
@@ -44,7 +48,7 @@ export interface IncomingChannels {
 /**
  * Waits for a source's connections.
  * @returns When all are there and identified.
- * @throws {ConnectionLostError} If some do not come in time; it names them.
+ * @throws {ConnectionLostError} If some do not come in time, which it names, or one ends before.
  * @throws {StreamFormatError | IncompatibleError} If a channel's introduction does not fit.
  * @throws {StateError} If the listener was closed before.
  */
@@ -65,14 +69,18 @@ class Gathering {
   readonly #result = Promise.withResolvers<IncomingChannels>();
   readonly #over = new AbortController();
   readonly #identifying = new Set<Promise<void>>();
-  readonly #multifd: (Endpoint | undefined)[];
+  #places: (Endpoint | undefined)[] | undefined;
   #main: Endpoint | undefined;
   #uuid: Uint8Array | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(private readonly listener: Listener, private readonly expected: ExpectedChannels) {
-    this.#multifd = Array.from({ length: expected.multifd }, () => undefined);
     this.#uuid = expected.uuid;
+  }
+
+  /** As many places as are wanted when the first channel has introduced itself. */
+  get #multifd(): (Endpoint | undefined)[] {
+    return this.#places ??= Array.from({ length: this.expected.multifd }, () => undefined);
   }
 
   async run(): Promise<IncomingChannels> {
@@ -86,6 +94,7 @@ class Gathering {
     try {
       const channels = await this.#result.promise;
       await stop();
+      await Promise.all([channels.main, ...channels.multifd].map((each) => each.endWatch()));
       return channels;
     } catch (error) {
       await stop();
@@ -127,7 +136,7 @@ class Gathering {
     } finally {
       if (!kept) await endpoint.close();
     }
-    if (kept) this.#arrived();
+    if (kept) this.#arrived(endpoint);
   }
 
   #keepMain(endpoint: Endpoint): boolean {
@@ -165,17 +174,34 @@ class Gathering {
     return true;
   }
 
-  #arrived(): void {
+  #arrived(endpoint: Endpoint): void {
     const { timeoutMs = CHANNELS_TIMEOUT_MS } = this.expected;
-    this.#timer ??= setTimeout(() => this.#result.reject(this.#missing(timeoutMs)), timeoutMs);
+    this.#timer ??= setTimeout(() => this.#result.reject(this.#late(timeoutMs)), timeoutMs);
     const main = this.#main;
     const multifd = this.#multifd.filter((endpoint) => endpoint !== undefined);
     if (main && multifd.length === this.#multifd.length) this.#result.resolve({ main, multifd });
+    else endpoint.watchEnd((reason) => this.#result.reject(this.#lost(endpoint, reason)));
   }
 
-  #missing(timeoutMs: number): ConnectionLostError {
+  #lost(endpoint: Endpoint, cause: unknown): ConnectionLostError {
+    const index = this.#multifd.indexOf(endpoint);
+    return new ConnectionLostError(
+      `Lost the connection to ${endpoint.peer} before ${this.#missing().join(", ")} had come`,
+      {
+        ...{ cause, place: { channel: index < 0 ? "main" : `multifd ${index}` } },
+        advice: "See why the source gave up, and begin anew on both sides.",
+      },
+    );
+  }
+
+  /** The names of those that have not come. */
+  #missing(): string[] {
     const names = this.#multifd.flatMap((endpoint, i) => endpoint ? [] : [`multifd ${i}`]);
-    if (!this.#main) names.unshift("main");
+    return this.#main ? names : ["main", ...names];
+  }
+
+  #late(timeoutMs: number): ConnectionLostError {
+    const names = this.#missing();
     return new ConnectionLostError(
       `The source opened ${this.#multifd.length + 1 - names.length} of ` +
         `${this.#multifd.length + 1} channels within ${timeoutMs} ms`,

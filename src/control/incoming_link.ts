@@ -145,7 +145,9 @@ export class IncomingLink implements AsyncDisposable {
     // The threads that read a mapped-ram file open it themselves.
     const hasChannels = capabilities.multifd && !capabilities["mapped-ram"];
     const { main, multifd } = await acceptChannels(this.#listener!, {
-      multifd: hasChannels ? parameters["multifd-channels"] : 0,
+      get multifd() {
+        return hasChannels ? settings.parameters["multifd-channels"] : 0;
+      },
       ...uuid && { uuid },
       ...timeoutMs !== undefined && { timeoutMs },
       signal: this.#abort.signal,

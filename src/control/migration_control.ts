@@ -61,8 +61,8 @@ export class MigrationControl {
   #parameters: Parameters = defaultParameters();
   #outgoing: OutgoingMigration | undefined;
   #incoming: IncomingMigration | undefined;
-  /** In what its capabilities differ from the control's. */
-  #incomingChanges: CapabilityChanges = {};
+  /** In what its settings differ from the control's. */
+  #incomingChanges: MigrateOptions = {};
   /** Where the arriving migration listened last. */
   #listeningAt: MigrationUri | undefined;
   /** What is not over yet: migrations, and the question for what is to be migrated. */
@@ -123,7 +123,9 @@ export class MigrationControl {
   setCapabilities(changes: CapabilityChanges): void {
     const next = changeCapabilities(this.#capabilities, changes);
     if (this.#incoming && isRunning(this.#incoming.status) && !this.#isLeaving) {
-      this.#incoming.setCapabilities(changeCapabilities(next, this.#incomingChanges));
+      this.#incoming.setCapabilities(
+        changeCapabilities(next, this.#incomingChanges.capabilities ?? {}),
+      );
     } else {
       this.#refuseWhileRunning();
     }
@@ -131,12 +133,16 @@ export class MigrationControl {
   }
 
   /**
-   * Changes parameters; what a running migration allows changes at once.
+   * Changes parameters; what a running migration allows changes at once, and so does what one that only
+   * listens has not used yet.
    * @throws {SettingError} If one is not allowed; then none is changed.
+   * @throws {StateError} If a migration listens already, and listens with one of them; then none is changed.
    */
   setParameters(changes: ParameterChanges): void {
-    this.#parameters = changeParameters(this.#parameters, changes);
-    this.#outgoing?.setParameters(this.#parameters);
+    const next = changeParameters(this.#parameters, changes);
+    this.#incoming?.setParameters(changeParameters(next, this.#incomingChanges.parameters ?? {}));
+    this.#parameters = next;
+    this.#outgoing?.setParameters(next);
   }
 
   /** Adds a listener of the events QMP emits; it must not throw. @returns Removes it. */
@@ -239,7 +245,7 @@ export class MigrationControl {
       onEvent: (event) => this.#emit(event),
     });
     incoming.listening.then((uri) => this.#listeningAt = uri).catch(() => {});
-    this.#incomingChanges = options.capabilities ?? {};
+    this.#incomingChanges = options;
     const ended = () => place.ended?.();
     incoming.completed.then(ended, ended);
     this.#follow(incoming.completed);

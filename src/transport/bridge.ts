@@ -8,7 +8,7 @@
  */
 import { ConnectionLostError, StateError } from "../errors.ts";
 import { ByteRing, createRing, RingSide } from "./byte_ring.ts";
-import type { BridgeSpec, Channel } from "./channel.ts";
+import type { BridgeSpec, Channel, YieldingChannel } from "./channel.ts";
 import { reasonOf } from "./os_error.ts";
 
 /** Bytes each way that can be under way inside the process. */
@@ -115,12 +115,13 @@ async function closeAfter(channel: Channel, inbound: ByteRing, outbound: ByteRin
 }
 
 /** The worker's end of a bridge. */
-export class BridgeChannel implements Channel {
+export class BridgeChannel implements YieldingChannel {
   readonly peer: string;
   readonly #inbound: ByteRing;
   readonly #outbound: ByteRing;
   #head: Uint8Array | undefined;
-  #reading = false;
+  /** The read that is pending. */
+  #reading: symbol | undefined;
   #writing = false;
   #closed = false;
   #shutdown = false;
@@ -137,17 +138,16 @@ export class BridgeChannel implements Channel {
   }
 
   async read(into: Uint8Array): Promise<number> {
-    this.#use("read", this.#reading, "write");
+    this.#use("read", this.#reading !== undefined, "write");
     if (into.length === 0) throw new RangeError("A read into no bytes");
     if (this.#head !== undefined) return this.#takeHead(this.#head, into);
     const ring = this.#inbound;
-    this.#reading = true;
-    try {
-      await ring.until(() => this.#closed || ring.length > 0 || ring.writer !== RingSide.OPEN);
-    } finally {
-      this.#reading = false;
-    }
+    const reading = this.#reading = Symbol();
+    const over = () => this.#closed || this.#reading !== reading;
+    await ring.until(() => over() || ring.length > 0 || ring.writer !== RingSide.OPEN);
     if (this.#closed) throw this.#lost();
+    if (over()) throw new StateError(`A read on ${this.peer} was taken back`);
+    this.#reading = undefined;
     const bytes = ring.readable();
     if (bytes.length === 0) {
       if (ring.writer === RingSide.FAILED) throw this.#lost(ring.writerReason);
@@ -157,6 +157,11 @@ export class BridgeChannel implements Channel {
     into.set(bytes.subarray(0, count));
     ring.release(count);
     return count;
+  }
+
+  withdrawRead(): void {
+    this.#reading = undefined;
+    this.#inbound.release(0); // it looks again
   }
 
   #takeHead(head: Uint8Array, into: Uint8Array): number {

@@ -37,6 +37,12 @@ export interface Channel {
   close(): void;
 }
 
+/** A channel on the thread that may still give the connection to another one. */
+export interface YieldingChannel extends Channel {
+  /** Takes a pending read back: it rejects, and the next one gets what it would have got. */
+  withdrawRead(): void;
+}
+
 /** Which directions a channel has. */
 export type Direction = "both" | "read" | "write";
 

@@ -4,12 +4,17 @@
  * @module
  */
 import { ConnectionLostError, StateError } from "../errors.ts";
-import type { Channel } from "./channel.ts";
+import type { YieldingChannel } from "./channel.ts";
 import { reasonOf } from "./os_error.ts";
 
+/** A read of the connection, which nothing can stop. */
+type Received = Promise<Uint8Array>;
+
 /** Reads and writes with Deno's public API. */
-export class ConnChannel implements Channel {
-  #reading = false;
+export class ConnChannel implements YieldingChannel {
+  #reading: { readonly received: Received; reject(reason: StateError): void } | undefined;
+  /** What a read that was taken back gets, and nobody had yet. */
+  #ahead: Received | undefined;
   #writing = false;
   #closed = false;
   #shutdown = false;
@@ -21,17 +26,49 @@ export class ConnChannel implements Channel {
    */
   constructor(private readonly conn: Deno.Conn, readonly peer: string) {}
 
-  async read(into: Uint8Array): Promise<number> {
-    if (this.#reading) throw new StateError(`A read on ${this.peer} while another is pending`);
-    if (into.length === 0) throw new RangeError("A read into no bytes");
-    this.#reading = true;
+  read(into: Uint8Array): Promise<number> {
+    if (this.#reading) {
+      return Promise.reject(new StateError(`A read on ${this.peer} while another is pending`));
+    }
+    if (into.length === 0) return Promise.reject(new RangeError("A read into no bytes"));
+    const { promise, resolve, reject } = Promise.withResolvers<number>();
+    const ahead = this.#ahead;
+    this.#ahead = undefined;
+    const received = ahead ?? this.#receive(into);
+    const reading = this.#reading = { received, reject };
+    const settle = <T>(how: (result: T) => void) => (result: T) => {
+      if (this.#reading !== reading) return; // it was taken back
+      this.#reading = undefined;
+      how(result);
+    };
+    received.then(
+      settle((bytes) => resolve(ahead ? this.#takeAhead(bytes, into) : bytes.length)),
+      settle(reject),
+    );
+    return promise;
+  }
+
+  async #receive(into: Uint8Array): Received {
     try {
-      return await this.conn.read(into) ?? 0;
+      return into.subarray(0, await this.conn.read(into) ?? 0);
     } catch (error) {
       throw this.#lost(error);
-    } finally {
-      this.#reading = false;
     }
+  }
+
+  #takeAhead(bytes: Uint8Array, into: Uint8Array): number {
+    const count = Math.min(bytes.length, into.length);
+    into.set(bytes.subarray(0, count));
+    if (count < bytes.length) this.#ahead = Promise.resolve(bytes.subarray(count));
+    return count;
+  }
+
+  withdrawRead(): void {
+    if (!this.#reading) return;
+    const { received, reject } = this.#reading;
+    this.#ahead = received;
+    this.#reading = undefined;
+    reject(new StateError(`A read on ${this.peer} was taken back`));
   }
 
   write(bytes: Uint8Array): Promise<void> {

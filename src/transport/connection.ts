@@ -29,6 +29,8 @@ export interface Connection {
   readonly file?: FileSpec;
   /** Opens it on this thread, to read the head; the same channel each time. */
   open(): Channel;
+  /** Takes back a read that is pending on that channel. */
+  withdrawRead(): void;
   /** Ends it, instead of handing it off. */
   close(): void | Promise<void>;
   /** Hands it to a thread. @param head What was read of it. */
@@ -61,6 +63,10 @@ export class DescriptorConnection implements Connection {
 
   open(): Channel {
     return this.#channel ??= new SocketChannel(this.spec);
+  }
+
+  withdrawRead(): void {
+    this.#channel?.withdrawRead();
   }
 
   close(): void {
@@ -109,6 +115,10 @@ export class BridgedConnection implements Connection {
     return this.#channel;
   }
 
+  withdrawRead(): void {
+    this.#channel.withdrawRead();
+  }
+
   close(): void {
     this.#channel.close();
   }
@@ -146,6 +156,8 @@ export class FileConnection implements Connection {
   open(): Channel {
     return this.#channel ??= new FileChannel(this.file);
   }
+
+  withdrawRead(): void {} // a file keeps nobody waiting
 
   close(): void {
     this.#channel?.close();

@@ -118,6 +118,13 @@ export function readInto(socket: net.Socket, target: Uint8Array): number {
   return handle.readStart();
 }
 
+/** Takes back what {@linkcode readInto} began: the bytes stay in the kernel. */
+export function stopReading(socket: net.Socket): void {
+  const handle = handleOf(socket);
+  handle.reading = false;
+  handle.readStop();
+}
+
 /** Closes a descriptor that nothing has adopted. */
 export function closeDescriptor(fd: number): void {
   const socket = adoptDescriptor(fd, () => {});

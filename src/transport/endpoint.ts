@@ -9,10 +9,14 @@ import type { Command } from "./command.ts";
 import type { Connection } from "./connection.ts";
 import { waitFor, type WaitOptions } from "./wait.ts";
 
+/** Most bytes that are kept of a connection that is watched. */
+const WATCHED_MAX = 16 * 1024;
+
 /** A connection that no thread uses yet. It has to be handed off or closed. */
 export class Endpoint implements AsyncDisposable {
   #head: Uint8Array = new Uint8Array(0);
-  #state: "open" | "handed off" | "closed" = "open";
+  #state: "open" | "under watch" | "handed off" | "closed" = "open";
+  #watch: Promise<void> | undefined;
 
   /**
    * Takes charge of what was opened.
@@ -90,11 +94,36 @@ export class Endpoint implements AsyncDisposable {
     }
   }
 
-  async #fill(count: number): Promise<void> {
+  /**
+   * Looks whether the connection ends, until {@linkcode endWatch}; meanwhile it is good for {@linkcode close}
+   * only. What comes is kept for the channel that is opened from this endpoint, and once that is a lot,
+   * nobody looks any more.
+   * @param onEnd Called if it ends, with why if that was not orderly.
+   * @throws {StateError} If it was handed off or closed, or is watched already.
+   */
+  watchEnd(onEnd: (reason?: unknown) => void): void {
+    this.#use();
+    this.#state = "under watch";
+    const watched = () => this.#state === "under watch";
+    this.#watch = this.#fill(WATCHED_MAX, watched).then(
+      () => void (watched() && this.#head.length < WATCHED_MAX && onEnd()),
+      (error) => void (watched() && onEnd(error)),
+    );
+  }
+
+  /** Nobody looks any more, and the endpoint can be used again when this resolves. */
+  async endWatch(): Promise<void> {
+    if (this.#state !== "under watch") return;
+    this.#state = "open";
+    this.connection.withdrawRead();
+    await this.#watch;
+  }
+
+  async #fill(count: number, goesOn = () => true): Promise<void> {
     const channel = this.connection.open();
     const bytes = new Uint8Array(count);
     bytes.set(this.#head);
-    while (this.#head.length < count) {
+    while (this.#head.length < count && goesOn()) {
       const from = this.#head.length;
       const got = await channel.read(bytes.subarray(from));
       if (got === 0) break;
@@ -147,12 +176,13 @@ export class Endpoint implements AsyncDisposable {
   /** Closes what was not handed off; ends the command. Resolves when nothing is left of it. */
   async close(): Promise<void> {
     const stopped = this.command?.stop(); // first, so that it does not take the end for the stream's
-    const closed = this.#state === "open"
-      ? this.connection.close()
-      : this.#state === "handed off"
-      ? this.connection.abandon()
-      : undefined;
+    const state = this.#state;
     this.#state = "closed";
+    const closed = state === "handed off"
+      ? this.connection.abandon()
+      : state === "closed"
+      ? undefined
+      : this.connection.close();
     await Promise.all([stopped, closed]);
   }
 
@@ -163,7 +193,7 @@ export class Endpoint implements AsyncDisposable {
 
   #use(): void {
     if (this.#state !== "open") {
-      throw new StateError(`The connection to ${this.peer} was already ${this.#state}`);
+      throw new StateError(`The connection to ${this.peer} is already ${this.#state}`);
     }
   }
 }

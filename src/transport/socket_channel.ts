@@ -7,8 +7,8 @@ import { setImmediate } from "node:timers";
 import { ConnectionLostError, StateError } from "../errors.ts";
 import { Errno } from "../os/errno.ts";
 import { PromptSocket } from "../os/prompt_socket.ts";
-import type { DescriptorSpec } from "./channel.ts";
-import { adoptDescriptor, readInto, takeDescriptor } from "./descriptor.ts";
+import type { DescriptorSpec, YieldingChannel } from "./channel.ts";
+import { adoptDescriptor, readInto, stopReading, takeDescriptor } from "./descriptor.ts";
 import { EventLoopTurns } from "./event_loop_turns.ts";
 import { reasonOf } from "./os_error.ts";
 import type { PromptChannel } from "./prompt.ts";
@@ -20,7 +20,7 @@ import type { PromptChannel } from "./prompt.ts";
 const WRITE_MAX = 1 << 20;
 
 /** Reads and writes a descriptor on the thread it was opened on. */
-export class SocketChannel implements PromptChannel {
+export class SocketChannel implements PromptChannel, YieldingChannel {
   readonly peer: string;
   readonly #socket;
   #head: Uint8Array | undefined;
@@ -87,6 +87,14 @@ export class SocketChannel implements PromptChannel {
     into.set(head.subarray(0, count));
     this.#head = count < head.length ? head.subarray(count) : undefined;
     return count;
+  }
+
+  withdrawRead(): void {
+    const reading = this.#reading;
+    if (!reading) return;
+    stopReading(this.#socket);
+    this.#reading = undefined;
+    reading.reject(new StateError(`A read on ${this.peer} was taken back`));
   }
 
   #arrived(count: number): void {

@@ -49,6 +49,10 @@ class TlsConnection implements Connection {
     return this.#channel ??= new BridgeChannel(this.spec);
   }
 
+  withdrawRead(): void {
+    this.#channel?.withdrawRead();
+  }
+
   async close(): Promise<void> {
     this.#channel?.close();
     await this.abandon();

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertRejects, assertStrictEquals } from "@std/assert";
+import net from "node:net";
 import {
   acceptChannels,
   CHANNELS_TIMEOUT_MS,
@@ -12,25 +13,29 @@ import {
   StateError,
   StreamFormatError,
 } from "../../src/errors.ts";
+import type { Endpoint } from "../../src/transport/endpoint.ts";
 import { listen } from "../../src/transport/listen.ts";
+import type { Listener } from "../../src/transport/listener.ts";
 import { openChannel } from "../../src/transport/open_channel.ts";
-import { formatUri, parseUri } from "../../src/transport/uri.ts";
+import type { SocketOptions } from "../../src/transport/options.ts";
+import { formatUri, type MigrationUri, parseUri } from "../../src/transport/uri.ts";
 import { introduction } from "../multifd/fixtures/packets.ts";
-import { withPatience } from "../support/event_log.ts";
+import { EventLog, withPatience } from "../support/event_log.ts";
 import { closeQuietly, connectTo, writeAll } from "../support/sockets.ts";
 
 const MAIN = Uint8Array.of(0x51, 0x45, 0x56, 0x4d, 0, 0, 0, 3);
 const UUID = Uint8Array.from({ length: 16 }, (_, i) => i + 1);
 
 /** A destination that waits for channels, and visitors that come. */
-async function setUp(expected: Partial<ExpectedChannels> = {}) {
-  const listener = await listen(parseUri("tcp:127.0.0.1:0"));
+async function setUp(expected: Partial<ExpectedChannels> = {}, options: SocketOptions = {}) {
+  const listener = await listen(parseUri("tcp:127.0.0.1:0"), options);
+  const watched = watchedOf(listener);
   const abort = new AbortController();
   const result = acceptChannels(listener, { multifd: 2, signal: abort.signal, ...expected });
   result.catch(() => {});
   const visitors: Deno.Conn[] = [];
   return {
-    ...{ listener, abort },
+    ...{ listener, abort, watched },
     /** Waits for the channels or for the failure. */
     result: () => withPatience(result, "the channels"),
     async visit(bytes: Uint8Array = new Uint8Array(0)): Promise<Deno.Conn> {
@@ -49,6 +54,31 @@ async function setUp(expected: Partial<ExpectedChannels> = {}) {
   };
 }
 
+/** The endpoints of a listener that are looked at for their end: they have introduced themselves. */
+function watchedOf(listener: Listener): EventLog<Endpoint> {
+  const watched = new EventLog<Endpoint>();
+  const accept = listener.accept.bind(listener);
+  listener.accept = async (options) => {
+    const endpoint = await accept(options);
+    if (!endpoint) return undefined;
+    const watchEnd = endpoint.watchEnd.bind(endpoint);
+    endpoint.watchEnd = (onEnd) => {
+      watchEnd(onEnd);
+      watched.push(endpoint);
+    };
+    return endpoint;
+  };
+  return watched;
+}
+
+/** Connects with what can be reset, and writes. */
+async function open(uri: MigrationUri, bytes: Uint8Array): Promise<net.Socket> {
+  assert(uri.kind === "tcp");
+  const socket = net.connect(uri.port, uri.host);
+  await new Promise<void>((resolve) => socket.write(bytes, () => resolve()));
+  return socket;
+}
+
 async function closeAll(channels: IncomingChannels | undefined): Promise<void> {
   if (!channels) return;
   for (const endpoint of [channels.main, ...channels.multifd]) await endpoint.close();
@@ -61,7 +91,7 @@ async function isClosed(visitor: Deno.Conn): Promise<void> {
 }
 
 /** Whose end of a connection an endpoint is: what it delivers first. */
-async function firstByteBehind(endpoint: IncomingChannels["main"], head: number): Promise<number> {
+async function firstByteBehind(endpoint: Endpoint, head: number): Promise<number> {
   const channel = openChannel(endpoint.handOff());
   const bytes = new Uint8Array(head + 1);
   for (let at = 0; at < bytes.length;) at += await channel.read(bytes.subarray(at));
@@ -110,6 +140,7 @@ Deno.test("acceptChannels() drops strangers, and goes on waiting", async () => {
   ];
   for (const stranger of strangers) await isClosed(stranger);
   (await set.visit(Uint8Array.of(0x11))).close();
+  (await set.visit(introduction(0).subarray(0, 63))).close();
   await set.visit(MAIN);
   const second = await set.visit(MAIN);
   await isClosed(second);
@@ -138,6 +169,44 @@ Deno.test("acceptChannels() names the main channel when that is missing", async 
   const error = await assertRejects(() => set.result(), ConnectionLostError);
   assertEquals(error.place.channel, "main");
 });
+
+/** Longer than a test may take: nothing here waits for that. */
+const FOR_EVER = 1e6;
+
+/** What a source has sent, and which channel is said to be lost before which others had come. */
+const LOST = [
+  ["the main channel alone", [MAIN], "main", "multifd 0, multifd 1"],
+  [
+    "the main channel with more",
+    [new Uint8Array([...MAIN, 7, 0, 0])],
+    "main",
+    "multifd 0, multifd 1",
+  ],
+  ["one of two multifd channels", [introduction(1)], "multifd 1", "main, multifd 0"],
+  ["all but one", [introduction(0), MAIN], undefined, "multifd 1"],
+] as const;
+for (const handOff of ["descriptor", "bridge"] as const) {
+  for (const [what, channels, lost, missing] of LOST) {
+    for (const how of ["ends", "resets"] as const) {
+      Deno.test(`acceptChannels() fails at once when a source ${how} that opened ${what} (${handOff})`, async () => {
+        await using set = await setUp({ timeoutMs: FOR_EVER }, { handOff });
+        const sockets = [];
+        for (const bytes of channels) sockets.push(await open(set.listener.uri, bytes));
+        const introduced = () => set.watched.entries.length === channels.length;
+        await set.watched.wait(introduced, { what: "the introductions" });
+        for (const socket of sockets) {
+          if (how === "ends") socket.end();
+          else socket.resetAndDestroy();
+        }
+        const error = await assertRejects(() => set.result(), ConnectionLostError);
+        assert(error.what.endsWith(`before ${missing} had come`), error.message);
+        if (lost === undefined) assert(/^(main|multifd 0)$/.test(error.place.channel!));
+        else assertEquals(error.place.channel, lost);
+        assert(error.what.includes("127.0.0.1"), "says where from");
+      });
+    }
+  }
+}
 
 Deno.test("acceptChannels() waits as long as it takes for the first, and seconds for the others", () => {
   assert(CHANNELS_TIMEOUT_MS >= 5000 && CHANNELS_TIMEOUT_MS <= 15_000);

@@ -20,7 +20,7 @@ Deno.test("A migration interrupts what measures, and every page is right", async
   assertThrows(
     () => dirtying.rate.calculate({ calcTime: 50, mode: "dirty-bitmap", samplePages: 512 }),
     StateError,
-    "in use",
+    "not enabled while vCPUs have limits",
   );
   const incoming = new IncomingMigration(new MachineTarget(pair.destination), {
     uri: parseUri("tcp:127.0.0.1:0"),
@@ -68,7 +68,7 @@ Deno.test("While a machine arrives its RAM is let be, also when it runs already;
   await rate.measured;
   assertEquals(rate.query().status, "measured");
   // The limit is kept again.
-  assertThrows(() => rate.calculate({ ...SAMPLING, mode: "dirty-bitmap" }), StateError, "in use");
+  assertThrows(() => rate.calculate({ ...SAMPLING, mode: "dirty-bitmap" }), StateError, "limits");
   limiter.cancel();
   await there.stop();
   assertEquals(await verifyRam(there), undefined);

@@ -13,6 +13,7 @@ import {
 import { verifyRam } from "../../src/machine/verify/ram_check.ts";
 import { formatUri } from "../../src/transport/uri.ts";
 import { until } from "../machine/fixtures/until.ts";
+import { connectTo, writeAll } from "../support/sockets.ts";
 import { Pair } from "./fixtures/pair.ts";
 
 function controls(pair: Pair) {
@@ -106,6 +107,37 @@ Deno.test("MigrationControl.setParameters() changes the migration that runs", as
   const outgoing = await source.migrate(uri, { parameters: { "max-bandwidth": 1 } });
   source.setParameters({ "max-bandwidth": 0 });
   await Promise.all([outgoing.completed, incoming.completed]);
+});
+
+Deno.test("MigrationControl.setParameters() changes the migration that only listens, but not what it listens with", async () => {
+  await using pair = await Pair.create();
+  const { source, destination } = controls(pair);
+  for (const control of [source, destination]) control.setCapabilities({ multifd: true });
+  const incoming = destination.migrateIncoming("tcp:127.0.0.1:0", {
+    parameters: { "multifd-compression": "zlib" },
+  });
+  const uri = await incoming.listening;
+  for (const name of ["tls-creds", "tls-authz"]) {
+    assertThrows(
+      () => destination.setParameters({ "multifd-channels": 5, [name]: "/nowhere" }),
+      StateError,
+      `Parameter '${name}' must be set before incoming starts`,
+    );
+  }
+  assertEquals(destination.parameters, source.parameters);
+  // Who said nothing that makes sense has fixed nothing.
+  using stranger = await connectTo(formatUri(uri));
+  await writeAll(stranger, Uint8Array.of(1, 2, 3, 4));
+  assertEquals(await stranger.read(new Uint8Array(1)), null);
+  destination.setParameters({ "multifd-channels": 3, "multifd-compression": "zstd" });
+  // What was said for this migration alone still holds.
+  const parameters = { "multifd-channels": 3, "multifd-compression": "zlib" } as const;
+  const outgoing = await source.migrate(uri, { parameters });
+  const [, info] = await Promise.all([outgoing.completed, incoming.completed]);
+  assertEquals(info["multifd-channels"]?.length, 3);
+  destination.setParameters({ "tls-creds": "/nowhere" });
+  await pair.destination.stop();
+  assertEquals(await verifyRam(pair.destination), undefined);
 });
 
 Deno.test("MigrationControl refuses what it has nothing for", async () => {

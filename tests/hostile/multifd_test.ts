@@ -163,8 +163,8 @@ Deno.test("A channel that never arrives fails both sides, by its name", async ()
     incoming: { channelsTimeout: 200 },
   });
   assert(destination instanceof ConnectionLostError);
-  // The main channel may be silent still: then it is missing as well.
-  assert(destination.place.channel?.endsWith("multifd 2, multifd 3"), destination.message);
+  // The main channel may be silent still: then it is missing as well. Or the source gives up first.
+  assert(destination.message.includes("multifd 2, multifd 3"), destination.message);
 });
 
 Deno.test("A channel more than there may be fails both sides, by its name", async () => {

@@ -180,6 +180,35 @@ qemuTest("/migration/multifd/tcp/channels/plain/none: QEMU 10.0 → Ferry → QE
   await assertArrived(source, destination);
 });
 
+qemuTest("QEMU 10.0 → Ferry, which is told how only once it listens, as libvirt does", {
+  needs: ["10.0"],
+}, async (lab) => {
+  const source = await startSource(lab, "10.0");
+  await configure(source, { channels: 4, compression: "zstd" });
+  const image = lab.path("image");
+  const at = lab.unix("qmp");
+  const ferry = lab.ferry(["receive", "--save", image, "--qmp", at, "-c", "multifd"]);
+  await ferry.said("QMP on");
+  const qmp = lab.use(await QmpClient.connect(at));
+  await qmp.execute("migrate-incoming", { uri: ANY_PORT });
+  const uri = await ferry.listening();
+  const on = { capability: "late-block-activate", state: true };
+  await qmp.execute("migrate-set-capabilities", { capabilities: [on] });
+  await qmp.execute("migrate-set-parameters", {
+    ...{ "multifd-channels": 4, "multifd-compression": "zstd" },
+  });
+  const refused = await assertRejects(
+    () => qmp.execute("migrate-set-parameters", { "tls-creds": "/nowhere" }),
+    Error,
+  );
+  assert(refused.message.includes("must be set before incoming starts"), refused.message);
+  await source.migrateAndWait(uri);
+  await ferry.waitForStatus("completed");
+  assertChannels(await qmp.execute("query-migrate") as JsonObject, 4);
+  await qmp.execute("quit");
+  await ferry.succeeded();
+});
+
 for (const detection of ["none", "legacy"] as const) {
   qemuTest(`/migration/multifd/tcp/plain/zero-page/${detection}: QEMU 10.0 → Ferry → QEMU 10.0`, {
     needs: ["10.0"],
@@ -258,6 +287,34 @@ for (const version of ["10.0", "7.2"] as const) {
     await second.qemu.waitForStatus("completed");
     await assertArrived(source, second.qemu);
   });
+}
+
+/** What has come of a source when it dies, and how the destination says so. */
+const DEATHS = [
+  ["one of its two channels and the main one", [2], /before multifd [01] had come/],
+  ["the main channel only", [1, 2], /before multifd 0, multifd 1 had come .*channel main/],
+] as const;
+for (const version of ["10.0", "7.2"] as const) {
+  for (const [what, held, message] of DEATHS) {
+    qemuTest(`A QEMU ${version} that dies when ${what} had come: Ferry fails at once`, {
+      needs: [version],
+    }, async (lab) => {
+      const channels: Channels = { channels: 2, compression: "none" };
+      const source = await startSource(lab, version);
+      await configure(source, channels);
+      const receiver = lab.ferry(["receive", ANY_PORT, "--discard", ...flags(channels)]);
+      const tap = lab.use(new Tap({ to: await receiver.listening(), record: false }));
+      for (const connection of held) tap.forward(connection).stallAfter(0);
+      await source.migrate(tap.uri);
+      await tap.waitForConnections(3);
+      await tap.forward(0).waitFor(8);
+      if (held.length === 1) await tap.forward(1).waitFor(64);
+      Deno.kill(source.pid, "SIGKILL");
+      const { code, stderr } = await receiver.finished();
+      assertEquals(code, 1);
+      assert(message.test(stderr), stderr);
+    });
+  }
 }
 
 const FERRY_ROWS = [[1, "none"], [2, "zlib"], [4, "zstd"], [16, "none"]] as const;

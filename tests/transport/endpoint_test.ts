@@ -12,7 +12,7 @@ import { fileSpec } from "../../src/transport/file_channel.ts";
 import { openChannel } from "../../src/transport/open_channel.ts";
 import { parseUri } from "../../src/transport/uri.ts";
 import { connectedEndpoints, keepEventLoop, readAll, temporaryDirectory } from "./connected.ts";
-import { pattern } from "./pattern.ts";
+import { pattern, patternMismatch } from "./pattern.ts";
 
 for (const handOff of ["descriptor", "bridge"] as const) {
   Deno.test(`Endpoint.readHead() reads just the head, whatever pieces it arrives in (${handOff})`, async () => {
@@ -98,6 +98,62 @@ for (const handOff of ["descriptor", "bridge"] as const) {
     answer.close();
     assertEquals(await readAll(writer), pattern(5));
     writer.close();
+  });
+
+  Deno.test(`Endpoint.watchEnd() loses nothing, whenever the watch ends (${handOff})`, async () => {
+    using _ = keepEventLoop();
+    // The most that is kept is 16 KiB.
+    for (const size of [0, 1, 10, 5000, 16_384, 100_000]) {
+      for (let turns = 0; turns < 6; turns++) {
+        const [ours, peers] = await connectedEndpoints({ handOff });
+        const writer = openChannel(ours.handOff());
+        await writer.write(pattern(4));
+        await peers.readHead(4);
+        let ended = 0;
+        peers.watchEnd(() => ended++);
+        assertThrows(() => peers.handOff(), StateError, "under watch");
+        const writing = writer.write(pattern(size, 4));
+        for (let turn = 0; turn < turns; turn++) await new Promise((go) => setTimeout(go, 0));
+        await peers.endWatch();
+        await peers.endWatch();
+        peers.watchEnd(() => ended++);
+        await peers.endWatch();
+        const reader = openChannel(peers.handOff());
+        const [bytes] = await Promise.all([
+          readAll(reader),
+          writing.then(() => writer.shutdown()),
+        ]);
+        assertEquals(bytes.length, size + 4);
+        assertEquals(patternMismatch(bytes), -1);
+        assertEquals(ended, 0);
+        writer.close();
+        reader.close();
+      }
+    }
+  });
+
+  Deno.test(`Endpoint.watchEnd() tells of an end behind other bytes, and of none that is ours (${handOff})`, async () => {
+    using _ = keepEventLoop();
+    const [ours, peers] = await connectedEndpoints({ handOff });
+    const writer = openChannel(ours.handOff());
+    const ended = Promise.withResolvers<unknown>();
+    peers.watchEnd(ended.resolve);
+    await writer.write(pattern(3000));
+    await writer.shutdown();
+    assertEquals(await ended.promise, undefined);
+    await peers.endWatch();
+    const reader = openChannel(peers.handOff());
+    assertEquals(await readAll(reader), pattern(3000));
+    reader.close();
+    writer.close();
+
+    const [mine, yours] = await connectedEndpoints({ handOff });
+    let told = 0;
+    yours.watchEnd(() => told++);
+    await yours.close();
+    await yours.endWatch();
+    await mine.close();
+    assertEquals(told, 0);
   });
 }
 

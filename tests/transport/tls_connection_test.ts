@@ -66,6 +66,33 @@ tlsTest(
   },
 );
 
+tlsTest(
+  "Endpoint.watchEnd() of a connection with TLS loses nothing, and tells of its end",
+  async (ca) => {
+    const folder = await credentials(ca);
+    for (const ends of [false, true]) {
+      const [ours, peers] = await connected({ server: { folder }, client: { folder } });
+      const near = openChannel(ours.handOff());
+      const ended = Promise.withResolvers<unknown>();
+      await near.write(pattern(4));
+      await peers.readHead(4);
+      peers.watchEnd(ended.resolve);
+      await near.write(pattern(3000, 4));
+      if (ends) {
+        await near.shutdown();
+        assertEquals(await ended.promise, undefined);
+      }
+      await peers.endWatch();
+      if (!ends) await near.shutdown();
+      const far = openChannel(peers.handOff());
+      assertEquals(await readAll(far), pattern(3004));
+      near.close();
+      far.close();
+      await close(ours, peers);
+    }
+  },
+);
+
 tlsTest("TLS passes between workers, a direction each, with the head first", async (ca) => {
   using directory = temporaryDirectory();
   const folder = await credentials(ca);
