@@ -36,7 +36,11 @@ const pairs = Number(args.pairs ?? 5);
 const { size: sizeText = "2G" } = args;
 const size = Number.parseFloat(sizeText) * (sizeText.toUpperCase().endsWith("G") ? GIB : MIB);
 const only = args.only as string[];
-const wanted = (name: string) => only.length === 0 || only.some((text) => name.includes(text));
+/** What is no case; "channels" is in most cases' names. */
+const SECTIONS = ["sizes", "channels", "memory"];
+const wanted = (name: string) =>
+  only.length === 0 ||
+  only.some((text) => SECTIONS.includes(text) ? text === name : name.includes(text));
 
 /** Both sides with one content, and what each row of it has measured. */
 interface Rows {
@@ -176,5 +180,5 @@ for (const content of new Set(chosen.map((each) => each.content))) {
 progress("");
 if (compared.length > 0) printComparison(compared);
 if (wanted("sizes")) await printSizes();
-if (wanted("channels") && (only.length === 0 || only.includes("channels"))) await printChannels();
+if (wanted("channels")) await printChannels();
 if (wanted("memory")) await printMemory();

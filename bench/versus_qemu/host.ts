@@ -9,9 +9,9 @@ const TICKS = 100;
 /** How often a process is looked at that is to settle, and how much it may still grow. */
 const SETTLE = { milliseconds: 150, bytes: 1024 ** 2, looks: 200 } as const;
 
-/** How many seconds a process has computed so far, in all its threads. */
-export function cpuSeconds(pid: number): number {
-  const stat = Deno.readTextFileSync(`/proc/${pid}/stat`);
+/** How many seconds a process has computed so far, in all its threads or in one of them. */
+export function cpuSeconds(pid: number, thread?: number): number {
+  const stat = Deno.readTextFileSync(`/proc/${pid}${thread ? `/task/${thread}` : ""}/stat`);
   // The second member is a name in parentheses, which may contain anything.
   const members = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return (Number(members[11]) + Number(members[12])) / TICKS;

@@ -4,7 +4,8 @@
  *
  * QEMU switches over as soon as the rest fits into the downtime limit. Here the rounds go on beyond that
  * as long as each leaves far less than the one before, because they cost the guest nothing: the limit is
- * what is allowed, not what is aimed at.
+ * what is allowed, not what is aimed at. Rounds that have not brought the rest near the limit are stuck:
+ * then the first chance is taken, and looked for before they are complete, as in QEMU.
  *
  * @module
  */
@@ -15,6 +16,8 @@ export interface RoundFacts {
   readonly remaining: number;
   /** What was dirty at the end of the round before, in bytes; `undefined` in the first round. */
   readonly remainingBefore: number | undefined;
+  /** Whether that was {@linkcode isStuck stuck}. */
+  readonly stuck: boolean;
   /** Bytes of pages that pass in a millisecond; 0 while nothing was measured. */
   readonly bandwidth: number;
   /** The parameter `downtime-limit`, in milliseconds. */
@@ -37,6 +40,19 @@ export function shouldSwitchOver(facts: RoundFacts): boolean {
   const downtime = expectedDowntimeMs(facts);
   if (downtime <= NEGLIGIBLE_MS) return true;
   if (downtime > facts.downtimeLimitMs) return false;
-  return facts.remainingBefore !== undefined &&
-    facts.remaining > facts.remainingBefore * WORTHWHILE_SHARE;
+  return facts.stuck || shrinksLittle(facts);
+}
+
+/** Whether what is dirty does not fit, and is hardly less than before. */
+export function isStuck(facts: RoundFacts): boolean {
+  return !mayFit(facts) && shrinksLittle(facts);
+}
+
+/** Whether what is known to be dirty would fit, if nothing was written since. */
+export function mayFit(facts: RoundFacts): boolean {
+  return expectedDowntimeMs(facts) <= facts.downtimeLimitMs;
+}
+
+function shrinksLittle({ remaining, remainingBefore }: RoundFacts): boolean {
+  return remainingBefore !== undefined && remaining > remainingBefore * WORTHWHILE_SHARE;
 }

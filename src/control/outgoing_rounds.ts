@@ -5,7 +5,13 @@
  * @module
  */
 import type { Capabilities } from "./capabilities.ts";
-import { expectedDowntimeMs, type RoundFacts, shouldSwitchOver } from "./convergence.ts";
+import {
+  expectedDowntimeMs,
+  isStuck,
+  mayFit,
+  type RoundFacts,
+  shouldSwitchOver,
+} from "./convergence.ts";
 import type { OutgoingLink } from "./outgoing_link.ts";
 import type { OutgoingMachine } from "./outgoing_machine.ts";
 import type { OutgoingRam } from "./outgoing_ram.ts";
@@ -13,6 +19,9 @@ import type { OutgoingStatistics } from "./outgoing_statistics.ts";
 import type { OutgoingThrottle } from "./outgoing_throttle.ts";
 import type { Parameters } from "./parameters.ts";
 import { RateLimit } from "./rate_limit.ts";
+
+/** Looks at the dirty log that no round asks for may take this share of the time: some logs read all RAM. */
+const LOOKING_SHARE = 0.1;
 
 /** The migration around them. */
 export interface RoundsContext {
@@ -41,24 +50,45 @@ export async function sendRounds(context: RoundsContext): Promise<"precopy" | "p
   const allowance = () =>
     limit.allowance(parameters()["max-bandwidth"], performance.now(), statistics.transferred);
   let remainingBefore: number | undefined;
+  let stuck = false;
+  const facts = (): RoundFacts => ({
+    remaining: saver.remaining,
+    remainingBefore,
+    stuck,
+    bandwidth: parameters()["avail-switchover-bandwidth"] / 1000 || statistics.bandwidth,
+    downtimeLimitMs: parameters()["downtime-limit"],
+  });
+  let looked = performance.now();
+  let lookTook = 0;
+  /** @returns Whether to switch over now. */
+  const look = async (): Promise<boolean> => {
+    const start = performance.now();
+    await saver.drained(check);
+    statistics.measure(parameters()["max-bandwidth"], true);
+    await ram.sync(false);
+    looked = performance.now();
+    lookTook = looked - start;
+    const now = facts();
+    statistics.expectedDowntime = expectedDowntimeMs(now);
+    if (shouldSwitchOver(now) && await maySwitchOver(context)) return true;
+    stuck = isStuck(now);
+    remainingBefore = now.remaining;
+    return false;
+  };
+  const affordable = () => performance.now() - looked >= lookTook / LOOKING_SHARE;
   while (!context.postcopyWanted() || !await maySwitchOver(context)) {
     const end = await saver.sendPart({ allowance, check });
-    statistics.measure();
-    if (end === "limit") await link.sleep(limit.untilNextSlice(performance.now()));
+    if (end === "round" || stuck && affordable() && mayFit(facts())) {
+      if (await look()) return "precopy";
+    }
+    if (end === "limit") {
+      await link.sleep(limit.untilNextSlice(performance.now()));
+      // What was written meanwhile is not to be found only behind what is sent next.
+      if (stuck && affordable() && await look()) return "precopy";
+    }
+    // Between two slices: a window with one burst more than slices would be twice the limit.
+    statistics.measure(parameters()["max-bandwidth"]);
     if (throttle.wantsSync) await ram.sync(false);
-    if (end !== "round") continue;
-    await saver.drained(check);
-    statistics.measure(true);
-    await ram.sync(false);
-    const facts: RoundFacts = {
-      remaining: saver.remaining,
-      remainingBefore,
-      bandwidth: parameters()["avail-switchover-bandwidth"] / 1000 || statistics.bandwidth,
-      downtimeLimitMs: parameters()["downtime-limit"],
-    };
-    statistics.expectedDowntime = expectedDowntimeMs(facts);
-    if (shouldSwitchOver(facts) && await maySwitchOver(context)) return "precopy";
-    remainingBefore = facts.remaining;
   }
   return "postcopy";
 }

@@ -119,10 +119,12 @@ export class OutgoingStatistics {
 
   /**
    * Brings the bandwidth up to date.
+   * @param limit `max-bandwidth`, in bytes per second; 0 is none. What passes is in bursts, one of them
+   * in each slice of the limit, and a window may have one burst more than slices.
    * @param force Even if the window is short, as long as there is no other figure: in a few milliseconds
    * there may be nothing but a header, or a whole slice's burst.
    */
-  measure(force = false): void {
+  measure(limit = 0, force = false): void {
     const now = performance.now();
     const time = now - this.#window.time;
     if (time < (force && this.#bandwidth === 0 ? 1 : WINDOW_MS)) return;
@@ -131,10 +133,11 @@ export class OutgoingStatistics {
     const sent = bytes - this.#window.bytes;
     const content = (this.#sum("normalPages") + this.#sum("encodedPages")) * this.ram.pageSize;
     if (sent === 0 && content === this.#contentBefore) return;
-    this.#mbps = sent * 8 / time / 1000;
-    this.#pagesPerSecond = (pages - this.#window.pages) / time * 1000;
+    const least = limit === 0 ? time : Math.max(time, sent / limit * 1000);
+    this.#mbps = sent * 8 / least / 1000;
+    this.#pagesPerSecond = (pages - this.#window.pages) / least * 1000;
     // Compressed or not: what counts is how many of the pages with content pass.
-    this.#bandwidth = Math.max(sent, content - this.#contentBefore) / time;
+    this.#bandwidth = Math.max(sent, content - this.#contentBefore) / least;
     this.#contentBefore = content;
     this.#window = { time: now, bytes, pages };
   }

@@ -47,8 +47,8 @@ export class RateLimit {
     return budget - (sent - this.#sentAtStart);
   }
 
-  /** How long until the next slice begins, in milliseconds. */
+  /** How long until the next slice begins, in whole milliseconds, which timers round down to. */
   untilNextSlice(now: number): number {
-    return Math.max(0, this.#sliceStart + SLICE_MS - now);
+    return Math.max(0, Math.ceil(this.#sliceStart + SLICE_MS - now));
   }
 }

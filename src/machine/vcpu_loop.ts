@@ -131,6 +131,8 @@ class VcpuThread {
     for (;;) {
       const now = this.#control.word;
       if (now !== word || !order) {
+        // What it ran without a throttle is nothing to sleep for.
+        if (!order?.throttle) slice = performance.now();
         word = now;
         order = decodeOrder(word);
         this.#obey(order, word, guest, report);

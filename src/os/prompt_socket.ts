@@ -6,9 +6,14 @@
  * @module
  */
 import { Errno } from "./errno.ts";
-import { failure, libc } from "./libc.ts";
+import { failure, type Libc, libc } from "./libc.ts";
 
 const POLL_IN = 1;
+/**
+ * How long a thread that has just had bytes looks for more before it sleeps, in milliseconds: about as long as
+ * a page takes from one side to the other and the next request back. Waking it would take a good part of that.
+ */
+const SPIN_MS = 0.2;
 /** A peer that is gone is an error, not a signal. */
 const NO_SIGNAL = 0x4000;
 
@@ -26,6 +31,8 @@ const FASTEST = 2500;
 /** One descriptor; others may read and write it too, as long as they do not at the same time. */
 export class PromptSocket {
   readonly #poll: Int32Array<ArrayBuffer>;
+  /** Whether bytes came a moment ago, so that more are likely. */
+  #follows = false;
 
   /** @param fd A non-blocking socket that stays open. */
   constructor(private readonly fd: number) {
@@ -41,14 +48,35 @@ export class PromptSocket {
   read(into: Uint8Array, timeout: number): number {
     const library = libc();
     if (!library) return -Errno.ENOSYS;
+    if (this.#follows && timeout > 0) {
+      const count = this.#spin(library, into);
+      if (count !== -Errno.EAGAIN) return count;
+    }
     this.#poll[1] = POLL_IN;
     const ready = library.poll(this.#poll, 1n, timeout);
     if (ready < 0) return failure();
     if (ready === 0) return -Errno.EAGAIN;
+    this.#follows = true;
+    return this.#readNow(library, into);
+  }
+
+  #readNow(library: Libc, into: Uint8Array): number {
     const count = Number(
       library.read(this.fd, into as Uint8Array<ArrayBuffer>, BigInt(into.length)),
     );
     return count < 0 ? failure() : count;
+  }
+
+  /** Looks again and again, and lets others have the processor who need it. */
+  #spin(library: Libc, into: Uint8Array): number {
+    const until = performance.now() + SPIN_MS;
+    do {
+      const count = this.#readNow(library, into);
+      if (count !== -Errno.EAGAIN) return count;
+      library.sched_yield();
+    } while (performance.now() < until);
+    this.#follows = false;
+    return -Errno.EAGAIN;
   }
 
   /**

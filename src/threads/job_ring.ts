@@ -299,12 +299,11 @@ export class JobRing {
   }
 
   /**
-   * Finishes the job at hand and frees its slot. The producer is told when half of the ring is free, and
-   * when all of it is: it would be woken for every job otherwise.
+   * Finishes the job at hand and frees its slot. The producer is told once half of the ring is free: one that
+   * waits for room would be woken for every job otherwise.
    */
   pop(): void {
     Atomics.add(this.#control, Word.POPPED, 1);
-    const { pending } = this;
-    if (pending === 0 || pending === this.layout.slots >> 1) this.#progress.bump();
+    if (this.pending <= this.layout.slots >> 1) this.#progress.bump();
   }
 }

@@ -8,7 +8,7 @@ import { setImmediate } from "node:timers/promises";
 import type { Channel } from "./channel.ts";
 
 /** How long a thread keeps its event loop waiting, in milliseconds. */
-const TURN_MS = 5;
+const TURN_MS = 25;
 
 /** A channel that can. */
 export interface PromptChannel extends Channel {

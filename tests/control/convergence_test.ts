@@ -1,6 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import {
   expectedDowntimeMs,
+  isStuck,
+  mayFit,
   type RoundFacts,
   shouldSwitchOver,
 } from "../../src/control/convergence.ts";
@@ -11,6 +13,7 @@ function facts(changes: Partial<RoundFacts>): RoundFacts {
   return {
     remaining: 0,
     remainingBefore: undefined,
+    stuck: false,
     bandwidth: MIB,
     downtimeLimitMs: 300,
     ...changes,
@@ -50,6 +53,28 @@ Deno.test("shouldSwitchOver() uses the limit only when further rounds bring litt
   assert(!shouldSwitchOver(facts({ ...rest, remainingBefore: 201 * MIB })));
   assert(shouldSwitchOver(facts({ ...rest, remainingBefore: 199 * MIB })));
   assert(shouldSwitchOver(facts({ ...rest, remainingBefore: 50 * MIB })));
+});
+
+Deno.test("isStuck() says that a rest does not fit and hardly gets less", () => {
+  const rest = { remaining: 400 * MIB };
+  assert(isStuck(facts({ ...rest, remainingBefore: 400 * MIB })));
+  assert(isStuck(facts({ ...rest, remainingBefore: 799 * MIB })));
+  assert(!isStuck(facts({ ...rest, remainingBefore: 801 * MIB })), "it gets less");
+  assert(!isStuck(facts({ ...rest, remainingBefore: 400 * MIB, downtimeLimitMs: 400 })), "it fits");
+  assert(!isStuck(facts(rest)), "the first round says nothing of the next");
+});
+
+Deno.test("mayFit() is whether the limit is enough for what is known to be dirty", () => {
+  assert(mayFit(facts({ remaining: 300 * MIB })));
+  assert(!mayFit(facts({ remaining: 301 * MIB })));
+  assert(!mayFit(facts({ remaining: 1, bandwidth: 0 })));
+});
+
+Deno.test("shouldSwitchOver() takes the first chance when rounds were stuck", () => {
+  const chance = { remaining: 100 * MIB, remainingBefore: 1000 * MIB };
+  assert(!shouldSwitchOver(facts(chance)));
+  assert(shouldSwitchOver(facts({ ...chance, stuck: true })));
+  assert(!shouldSwitchOver(facts({ ...chance, remaining: 301 * MIB, stuck: true })));
 });
 
 Deno.test("shouldSwitchOver() ends any sequence of rounds that shrink", () => {

@@ -42,6 +42,22 @@ function writeEveryPage(block: RamBlock): void {
   markWritten(block, 0, block.length);
 }
 
+Deno.test("A guest that writes everything faster than a round is moved when enough of it has passed", async () => {
+  await using pair = await Pair.create({ blocks: { ram: 200 } });
+  const block = pair.source.ram.blocks[0]!;
+  const incoming = pair.receive();
+  // A round takes 8 slices of 100 ms, in which every page is written; 3 after a write the rest fits.
+  const writer = setInterval(() => pair.source.running && writeEveryPage(block), 500);
+  try {
+    const slow = { "max-bandwidth": 1_000_000, "downtime-limit": 600 };
+    const outgoing = pair.send(formatUri(await incoming.listening), settings({}, slow));
+    await Promise.all([outgoing.completed, incoming.completed]);
+  } finally {
+    clearInterval(writer);
+  }
+  assertEquals(contentOf(pair.destination, "ram"), contentOf(pair.source, "ram"));
+});
+
 Deno.test("switchover-ack: the source goes on until the destination agrees", async () => {
   await using pair = await Pair.create();
   const on = settings({ "switchover-ack": true });

@@ -78,19 +78,30 @@ Deno.test("OutgoingStatistics.measure() gives the bandwidth of pages with conten
   const { statistics: made, channels: [channel] } = statistics();
   assertEquals(made.bandwidth, 0);
   made.setupDone();
-  made.measure(true);
+  made.measure(0, true);
   assertEquals(made.bandwidth, 0, "nothing was sent");
   await pass(5);
   // Compressed: what counts is the pages.
   channel!.add("bytes", 1000);
   channel!.add("normalPages", 50);
-  made.measure(true);
+  made.measure(0, true);
   const { bandwidth } = made;
   assert(bandwidth > 0 && bandwidth <= 50 * 4096 / 5, `${bandwidth}`);
   // A window that is too short changes nothing.
   channel!.add("bytes", 1);
   made.measure();
   assertEquals(made.bandwidth, bandwidth);
+});
+
+Deno.test("OutgoingStatistics.measure() gives no more bandwidth than the limit lets pass", async () => {
+  const { statistics: made, channels: [channel] } = statistics();
+  made.setupDone();
+  await pass(5);
+  // A burst that is a whole second's.
+  channel!.add("bytes", 1_000_000);
+  channel!.add("normalPages", 10);
+  made.measure(1_000_000, true);
+  assertEquals(made.bandwidth, 1000);
 });
 
 Deno.test("OutgoingStatistics.synced() counts rounds and what was dirtied a second", async () => {

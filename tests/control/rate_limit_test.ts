@@ -63,5 +63,6 @@ Deno.test("RateLimit.untilNextSlice() is at most a slice and never negative", ()
   const limit = new RateLimit(1000);
   assertEquals(limit.untilNextSlice(1000), 100);
   assertEquals(limit.untilNextSlice(1099), 1);
+  assertEquals(limit.untilNextSlice(1000.4), 100, "a timer must not end within the slice");
   assertEquals(limit.untilNextSlice(5000), 0);
 });

@@ -1,4 +1,4 @@
-import { assertEquals, assertGreater, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertGreater, assertThrows } from "@std/assert";
 import { createMachine, fixture, wordsOf } from "./fixtures/small_machine.ts";
 import { until } from "./fixtures/until.ts";
 
@@ -18,6 +18,21 @@ Deno.test("Machine.throttle() takes time from vCPUs, and gives it back", async (
   for (const percent of [-1, 100, 1.5, NaN]) {
     assertThrows(() => machine.throttle(percent), RangeError);
   }
+});
+
+Deno.test("Machine.throttle() takes nothing for the time before it", async () => {
+  await using machine = await createMachine(["beat,rate=max"]);
+  await machine.start();
+  const start = performance.now();
+  await until(() => performance.now() - start > 500);
+  const ran = performance.now() - start;
+  const { steps } = machine.counters;
+  machine.throttle(90);
+  await until(() => machine.counters.steps > steps + 10 && machine.counters.throttledTime > 0);
+  // Of what it ran before, a vCPU would have slept nine times as long.
+  const { throttledTime } = machine.counters;
+  assert(throttledTime < 9 * ran * 1000, `${throttledTime} µs`);
+  await machine.stop();
 });
 
 Deno.test("Machine.stop() wakes a vCPU that sleeps for its throttle or because it is idle", async () => {

@@ -100,3 +100,14 @@ Deno.test("JobRing carries positions in files of any size", () => {
     ring.pop();
   }
 });
+
+Deno.test("JobRing.pop() tells the producer of each job once half of the ring is free", () => {
+  const progress = new Progress();
+  const ring = JobRing.create(4, progress);
+  for (let i = 0; i < 4; i++) ring.pushMark(JobKind.SYNC);
+  const counts = [3, 2, 1, 0].map((left) => {
+    ring.pop();
+    return [left, progress.count];
+  });
+  assertEquals(counts, [[3, 0], [2, 1], [1, 2], [0, 3]]);
+});
