@@ -33,7 +33,20 @@ export class CheckedPages implements PageStore {
     );
   }
 
-  place(block: RamBlock, page: number, source: WebAssembly.Memory, at: number): void {
+  place(
+    block: RamBlock,
+    page: number,
+    source: WebAssembly.Memory,
+    at: number,
+    count = 1,
+  ): void {
+    for (let i = 0; i < count; i++) {
+      const next = page + i * this.#arrivals.pagesOf(block);
+      this.#place(block, next, source, at + i * block.hostPageSize);
+    }
+  }
+
+  #place(block: RamBlock, page: number, source: WebAssembly.Memory, at: number): void {
     this.#presence.lock();
     try {
       const segment = this.#free(block, page);

@@ -11,22 +11,27 @@ import { WASM_PAGE } from "../machine/ram_block.ts";
 import type { RamBlock } from "../machine/ram_block.ts";
 import { RamFlag } from "../ram/flags.ts";
 import { type DecoderPause, RecordHead } from "../ram/record_head.ts";
-import { SHARED_STREAM_SIZE, type SharedStream } from "../threads/shared_stream.ts";
+import type { SharedStream } from "../threads/shared_stream.ts";
 import type { MissingRamLayout } from "../ram/load_loop.ts";
 import { CheckedPages } from "./checked_pages.ts";
 import { FaultedPages } from "./faulted_pages.ts";
 import type { PageStore } from "./page_store.ts";
 
+/** So many pages that lie side by side are placed in one go. */
+const ROW_MAX = 32;
+
 /** Decodes the records of one channel. */
 export class PageDecoder {
   readonly #ram: GuestRam;
   readonly #head: RecordHead;
-  /** A page of the host that comes in parts, or around the ring's end. */
+  /** A row of pages, or a page of the host that comes in parts. */
   readonly #staging: WebAssembly.Memory;
   readonly #staged: Uint8Array;
   readonly #fill = new Uint8Array(1);
   #block: RamBlock | undefined;
   #page = 0;
+  /** How many pages of a row are staged, from the first one on; then there are no parts. */
+  #row = 0;
   /** Which of its target pages have come, and whether all of them were zeros. */
   readonly #parts = new Set<number>();
   #allZeros = true;
@@ -50,7 +55,7 @@ export class PageDecoder {
     this.#ram = ram;
     this.#head = new RecordHead(ram, stream);
     const largest = ram.blocks.reduce((most, block) => Math.max(most, block.hostPageSize), 0);
-    const pages = Math.max(1, Math.ceil(largest / WASM_PAGE));
+    const pages = Math.ceil(Math.max(largest, ROW_MAX * ram.pageSize) / WASM_PAGE);
     this.#staging = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
     this.#staged = new Uint8Array(this.#staging.buffer);
   }
@@ -65,6 +70,7 @@ export class PageDecoder {
     const head = this.#head;
     for (;;) {
       const pause = head.look();
+      if (pause) this.#placeRow();
       if (pause === "other" && this.#parts.size > 0) {
         this.#refuse("A page of the host is not complete");
       }
@@ -91,15 +97,22 @@ export class PageDecoder {
     const { pageSize } = this.#ram;
     const page = offset / pageSize;
     if (this.#parts.size > 0) this.#refuse("A page interrupts a page of the host");
-    if (block.received.has(page)) return;
+    const continues = block === this.#block && page === this.#page + this.#row;
+    if (!continues || this.#row === ROW_MAX || kind === RamFlag.ZERO) this.#placeRow();
+    if (block.received.has(page)) return this.#placeRow();
     if (kind === RamFlag.ZERO) return this.store.placeZeros(block, page);
-    const at = (this.stream.ringOffset + size) & (SHARED_STREAM_SIZE - 1);
-    if (at + pageSize <= SHARED_STREAM_SIZE) {
-      this.store.place(block, page, this.stream.layout.memory, at);
-    } else {
-      this.stream.peek(this.#staged.subarray(0, pageSize), size);
-      this.store.place(block, page, this.#staging, 0);
+    if (this.#row === 0) {
+      this.#block = block;
+      this.#page = page;
     }
+    const at = this.#row++ * pageSize;
+    this.stream.peek(this.#staged.subarray(at, at + pageSize), size);
+  }
+
+  #placeRow(): void {
+    const count = this.#row;
+    this.#row = 0;
+    if (count > 0) this.store.place(this.#block!, this.#page, this.#staging, 0, count);
   }
 
   #addPart(): void {
@@ -108,6 +121,7 @@ export class PageDecoder {
     const { hostPageSize } = block;
     const inside = offset % hostPageSize;
     const page = (offset - inside) / pageSize;
+    this.#placeRow();
     if (this.#parts.size === 0) {
       this.#block = block;
       this.#page = page;

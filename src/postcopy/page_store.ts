@@ -12,12 +12,19 @@ import { Blocktime, sharedTime } from "./blocktime.ts";
 /** Places pages. A page of the host is named by its first target page. */
 export interface PageStore {
   /**
-   * Places a page of the host, unless it is there.
-   * @param source The memory with its content.
+   * Places pages of the host that lie side by side, except those that are there.
+   * @param source The memory with their content.
    * @param at Where in that memory, in bytes.
-   * @throws {MigrationError} If the kernel does not want it.
+   * @param count How many pages; 1 if it is not said.
+   * @throws {MigrationError} If the kernel does not want them.
    */
-  place(block: RamBlock, page: number, source: WebAssembly.Memory, at: number): void;
+  place(
+    block: RamBlock,
+    page: number,
+    source: WebAssembly.Memory,
+    at: number,
+    count?: number,
+  ): void;
   /** Places zeros, unless the page is there. */
   placeZeros(block: RamBlock, page: number): void;
 }
@@ -41,11 +48,13 @@ export class Arrivals {
   }
 
   /**
-   * Says that a page is there.
-   * @param written Whether it was written, and not only made to read as zeros.
+   * Says that pages are there.
+   * @param written Whether they were written, and not only made to read as zeros.
+   * @param count How many, side by side.
    */
-  arrived(block: RamBlock, page: number, written: boolean): void {
-    const pages = Math.min(this.pagesOf(block), block.pageCount - page);
+  arrived(block: RamBlock, page: number, written: boolean, count = 1): void {
+    const each = this.pagesOf(block);
+    const pages = Math.min(each * count, block.pageCount - page);
     if (pages === 1) {
       if (written) block.untouched.delete(page);
       block.received.add(page);
@@ -54,6 +63,9 @@ export class Arrivals {
       block.received.fill(page, pages, true);
     }
     this.#presence.placed();
-    if (block.requested.delete(page)) this.#blocktime.end(block.index, page, sharedTime());
+    const end = page + pages;
+    for (let asked = page; (asked = block.requested.next(asked, true, end)) < end; asked += each) {
+      if (block.requested.delete(asked)) this.#blocktime.end(block.index, asked, sharedTime());
+    }
   }
 }
