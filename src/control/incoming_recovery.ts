@@ -229,6 +229,8 @@ async function loadRecords(stream: IncomingStream): Promise<void> {
   const { reader } = stream;
   const head = new Uint8Array(8);
   for (;;) {
+    // It has its turn before the first page comes: somebody stands still for that one.
+    await stream.loadPages(true);
     await reader.need(head.length, "a RAM record");
     reader.source.peek(head);
     const flags = new DataView(head.buffer).getUint32(4) & RAM_FLAGS_MASK & ~RamFlag.CONTINUE;
@@ -238,6 +240,5 @@ async function loadRecords(stream: IncomingStream): Promise<void> {
         place: { offset: reader.position },
       });
     }
-    await stream.loadPages();
   }
 }

@@ -81,16 +81,17 @@ export class IncomingStream implements AsyncDisposable {
 
   /**
    * Lets the worker place page records up to the first record that is none.
+   * @param mayBeNone Whether there may be none. Then a worker has its turn before they come.
    * @throws {StreamFormatError | IncompatibleError} If a record is wrong.
    * @throws {ConnectionLostError} If the stream ends inside a record.
    */
-  async loadPages(): Promise<void> {
+  async loadPages(mayBeNone = false): Promise<void> {
     const from = this.#stream.position;
     this.#turn = Promise.withResolvers();
     this.#worker?.post({ kind: "turn", position: from });
     const position = await this.#turn.promise;
     this.#stream.takeTurn(position);
-    if (position === from) {
+    if (position === from && !mayBeNone) {
       throw new ConnectionLostError("The stream ended inside a page", {
         place: { offset: position },
         cause: this.#broken,
