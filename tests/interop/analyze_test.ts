@@ -81,7 +81,7 @@ qemuTest("/migration/analyze-script: QEMU 10.0 → Ferry", { needs: ["10.0"] }, 
   const source = await lab.qemu("10.0", { args: ["-uuid", UUID] });
   await source.setCapabilities(VALIDATED);
   const image = lab.path("image");
-  await source.migrateAndWait(`exec:cat > ${image}`);
+  await source.migrateAndWait(`file:${image}`);
   const { code, stdout, stderr } = await analyze([image, "--json"]);
   assertEquals([code, stderr], [0, ""]);
   const { uuid, capabilities } = JSON.parse(stdout);
