@@ -7,8 +7,10 @@
 import { setImmediate } from "node:timers/promises";
 import type { Channel } from "./channel.ts";
 
-/** How long a thread keeps its event loop waiting, in milliseconds. */
-const TURN_MS = 25;
+/** How long a thread keeps its event loop waiting while bytes come, in milliseconds: a turn costs as much as some. */
+const TURN_MS = 100;
+/** And while none come. */
+const QUIET_MS = 5;
 
 /** A channel that can. */
 export interface PromptChannel extends Channel {
@@ -51,7 +53,7 @@ export async function readPromptly(
     for (let left = TURN_MS; left > 0; left = end - performance.now()) {
       const into = target();
       if (into.length === 0) return;
-      const count = channel.readNow(into, Math.ceil(left));
+      const count = channel.readNow(into, Math.min(QUIET_MS, Math.ceil(left)));
       if (count === undefined) return;
       if (count === 0) break;
       const pending = arrived(count);
