@@ -13,9 +13,22 @@ import { KINDS, Missing } from "./fixtures/missing.ts";
 class RecordingStore implements PageStore {
   readonly placed: string[] = [];
 
-  place(block: RamBlock, page: number, source: WebAssembly.Memory, at: number): void {
-    const bytes = new Uint8Array(source.buffer, at, block.hostPageSize);
-    this.placed.push(`${block.name} ${page}: ${[...new Set(bytes)].join(",")}`);
+  /** How many pages came with each call. */
+  readonly rows: number[] = [];
+
+  place(
+    block: RamBlock,
+    page: number,
+    source: WebAssembly.Memory,
+    at: number,
+    count = 1,
+  ): void {
+    this.rows.push(count);
+    for (let i = 0; i < count; i++) {
+      const size = block.hostPageSize;
+      const bytes = new Uint8Array(source.buffer, at + i * size, size);
+      this.placed.push(`${block.name} ${page + i}: ${[...new Set(bytes)].join(",")}`);
+    }
   }
 
   placeZeros(block: RamBlock, page: number): void {
@@ -64,6 +77,39 @@ Deno.test("PageDecoder places each page at once, also around the ring's end", ()
     assertEquals(store.placed, ["a 2: 7", "a 1: zeros", "b 3: 9"], `${left} bytes left`);
     assertEquals([decoder.normalPages, decoder.zeroPages], [2, 1]);
   }
+});
+
+Deno.test("PageDecoder places pages of a row together, in the order in which they came", () => {
+  const writer = new ByteWriter();
+  const add = (offset: number, flag: number, fill: number) => {
+    writer.be64(offset + flag);
+    if (!(flag & RamFlag.CONTINUE)) writer.countedString(offset < 0x8000 ? "a" : "b");
+    if (flag & RamFlag.ZERO) writer.u8(0);
+    else writer.bytes(page(fill));
+  };
+  add(0x1000, RamFlag.PAGE, 1);
+  add(0x2000, RamFlag.PAGE | RamFlag.CONTINUE, 2);
+  add(0x2000, RamFlag.PAGE | RamFlag.CONTINUE, 3); // once more
+  add(0x3000, RamFlag.PAGE | RamFlag.CONTINUE, 4);
+  add(0x4000, RamFlag.ZERO | RamFlag.CONTINUE, 0);
+  add(0x5000, RamFlag.PAGE | RamFlag.CONTINUE, 5);
+  add(0x7000, RamFlag.PAGE | RamFlag.CONTINUE, 6);
+  const bytes = writer.take();
+  const { store, feed } = setUp();
+  assertEquals(feed(bytes), "more");
+  assertEquals(store.placed, [
+    ...["a 1: 1", "a 2: 2", "a 2: 3", "a 3: 4", "a 4: zeros", "a 5: 5", "a 7: 6"],
+  ]);
+  assertEquals(store.rows, [2, 2, 1, 1]);
+});
+
+Deno.test("PageDecoder places at once what has come when the stream goes on later", () => {
+  const { store, feed } = setUp();
+  const first = new ByteWriter().be64(0x1000 + RamFlag.PAGE).countedString("a").bytes(page(1));
+  assertEquals(feed(first.take()), "more");
+  assertEquals(store.placed, ["a 1: 1"]);
+  feed(new ByteWriter().be64(0x2000 + RamFlag.PAGE + RamFlag.CONTINUE).bytes(page(2)).take());
+  assertEquals(store.rows, [1, 1]);
 });
 
 Deno.test("PageDecoder passes over pages that are there", () => {

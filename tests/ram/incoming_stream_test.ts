@@ -106,3 +106,24 @@ Deno.test("IncomingStream ends while its source still sends", async () => {
   await lost;
   channel.close();
 });
+
+Deno.test("IncomingStream.loadPages() may give the turn before there is a page, and none need come", async () => {
+  const { stream, channel } = await start();
+  await using _ = stream;
+  const received = GuestRam.create(SPECS);
+  stream.setRam(received);
+  const ram = patternedRam(false);
+  const loading = stream.loadPages(true);
+  await channel.write(encodeAll(ram));
+  await channel.write(new ByteWriter().be64(0x10).take());
+  await loading;
+  assertSameRam(received, ram);
+  const { position } = stream.reader;
+  await stream.loadPages(true);
+  assertEquals(stream.reader.position, position, "what is no page stays");
+  assertEquals(await stream.reader.be64("EOS"), 0x10n);
+  const none = stream.loadPages(true);
+  channel.close();
+  await none;
+  await assertRejects(() => stream.reader.be64("more"), ConnectionLostError);
+});

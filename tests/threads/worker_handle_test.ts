@@ -122,15 +122,22 @@ Deno.test("WorkerHandle.stop() interrupts a worker that blocks, and hears it out
   assertEquals(received, ["woken"]);
 });
 
-Deno.test("WorkerHandle.stop() ends with a worker that never looks up, and so does the process", async () => {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "--allow-read",
-      new URL("./fixtures/abandon_stuck_worker.ts", import.meta.url).href,
-    ],
-    signal: AbortSignal.timeout(120_000),
-  }).output();
-  assertEquals(new TextDecoder().decode(stdout), "stopped\n");
-  assert(code === 0, new TextDecoder().decode(stderr));
-});
+for (
+  const [what, program, said] of [
+    ["stop() ends with a worker that never looks up", "abandon_stuck_worker", "stopped"],
+    ["ended resolves with a worker that nobody stops then", "leave_ended_worker", "ended"],
+  ] as const
+) {
+  Deno.test(`WorkerHandle.${what}, and the process ends, too`, async () => {
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "--allow-read",
+        new URL(`./fixtures/${program}.ts`, import.meta.url).href,
+      ],
+      signal: AbortSignal.timeout(120_000),
+    }).output();
+    assertEquals(new TextDecoder().decode(stdout), `${said}\n`);
+    assert(code === 0, new TextDecoder().decode(stderr));
+  });
+}

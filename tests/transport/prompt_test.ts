@@ -42,6 +42,25 @@ Deno.test({
 });
 
 Deno.test({
+  name: "readPromptly() lets the event loop turn while bytes come all the time",
+  ignore,
+  async fn() {
+    const [ours, peers] = await connected();
+    let ended = false;
+    const sending = (async () => {
+      while (!ended) await peers.write(new Uint8Array(1 << 16));
+    })();
+    const target = new Uint8Array(64);
+    const timer = setTimeout(() => ended = true);
+    await readPromptly(ours, () => ended ? NONE : target, () => {});
+    clearTimeout(timer);
+    ours.close();
+    await sending.catch(() => {});
+    peers.close();
+  },
+});
+
+Deno.test({
   name: "readPromptly() stops when there is no room, and what else has come stays",
   ignore,
   async fn() {
