@@ -5,7 +5,7 @@
  * @module
  */
 import type { DigestTableLayout } from "../dirty/digest_table.ts";
-import type { MigrationError } from "../errors.ts";
+import { type MigrationError, TransportError } from "../errors.ts";
 import { dialectOf, type MultifdDialect } from "../multifd/dialect.ts";
 import { MultifdSender } from "../multifd/multifd_sender.ts";
 import { encodeIntroduction } from "../multifd/packet.ts";
@@ -101,7 +101,7 @@ export class OutgoingChannels implements PageChannels {
     if (failed < 0) return new OutgoingChannels(options, endpoints);
     await Promise.all(endpoints.map((endpoint) => endpoint.close()));
     const { reason } = settled[failed] as PromiseRejectedResult;
-    throw reason.at({ channel: `multifd ${failed}` });
+    throw withAdvice(reason).at({ channel: `multifd ${failed}` });
   }
 
   start(workers: ChannelWorkersOptions): MultifdSender {
@@ -140,4 +140,15 @@ export class OutgoingChannels implements PageChannels {
     const detection = this.options.parameters["zero-page-detection"];
     return detection === "legacy" || (detection === "multifd" && !this.#dialect.zeroLists);
   }
+}
+
+/** Where the main channel is connected, an address is not what is wrong. */
+function withAdvice(reason: MigrationError): MigrationError {
+  if (!(reason instanceof TransportError)) return reason;
+  return new TransportError(reason.what, {
+    cause: reason,
+    place: reason.place,
+    advice:
+      "The main channel is there: does the destination have multifd, with as many multifd-channels?",
+  });
 }

@@ -104,6 +104,7 @@ Deno.test("OutgoingChannels that cannot connect leaves no connection open, and n
     "refused",
   );
   assertEquals(error.place.channel, "multifd 0");
+  assert(error.advice?.includes("does the destination have multifd"), error.advice);
   await assertRejects(
     () => OutgoingChannels.connect({ ...options, transport: { signal: AbortSignal.abort() } }),
     CancelledError,
