@@ -37,7 +37,7 @@ const PERMISSIONS: readonly Deno.PermissionDescriptor["name"][] = ["net", "read"
 
 /**
  * What the task `migrate` tells the engine. Each thread that shares RAM is charged with all of it, and
- * would collect its garbage as soon as a migration begins: 20 ms of processor time a thread.
+ * would collect its garbage as soon as a migration begins, which takes as long as some migrations.
  */
 export const ENGINE_FLAGS = "--v8-flags=--initial-old-space-size=4096";
 

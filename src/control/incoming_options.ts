@@ -4,23 +4,10 @@
  * @module
  */
 import type { FaultKind } from "../postcopy/missing_ram.ts";
-import type { SpareWorkers } from "../threads/spare_workers.ts";
-import type { SocketOptions } from "../transport/options.ts";
-import type { MigrationUri } from "../transport/uri.ts";
-import type { Capabilities } from "./capabilities.ts";
-import type { MigrationEvent } from "./migration_info.ts";
-import type { Parameters } from "./parameters.ts";
+import type { MigrationSettings } from "./migration_settings.ts";
 
 /** What a migration is told. */
-export interface IncomingOptions {
-  readonly uri: MigrationUri;
-  readonly capabilities: Capabilities;
-  readonly parameters: Parameters;
-  /** Gets the events QMP would emit, and is to return soon. */
-  readonly onEvent?: (event: MigrationEvent) => void;
-  readonly transport?: SocketOptions;
-  /** Where threads are kept in reserve (`spare_threads.ts`); it stays the caller's. */
-  readonly spares?: SpareWorkers;
+export interface IncomingOptions extends MigrationSettings {
   /**
    * How long a source that has connected may take to say what machine it has: until then it could be
    * anybody, and keeps the source from connecting. In milliseconds.

@@ -30,7 +30,7 @@ export interface MappedWriterOptions {
   readonly ram: GuestRam;
   /** What messages call each thread. */
   readonly names: readonly string[];
-  /** Is bumped by the threads after every job. */
+  /** Is bumped by the threads as they get on. */
   readonly progress: Progress;
   /** Leave pages of zeros out. */
   readonly detectZero: boolean;

@@ -9,10 +9,11 @@ import { bindRamRecords, type RamRecordsKernel } from "../kernels/ram_records.ts
 import { GuestRam, type GuestRamLayout } from "../machine/guest_ram.ts";
 import type { RamBlock } from "../machine/ram_block.ts";
 import { ChannelCounters } from "../threads/channel_counters.ts";
-import { JobKind, JobRing } from "../threads/job_ring.ts";
+import { JobRing } from "../threads/job_ring.ts";
 import type { JobThreadStart } from "../threads/job_threads.ts";
 import type { FileSpec } from "../transport/channel.ts";
 import type { FileChannel } from "../transport/file_channel.ts";
+import { takeBatches } from "./batch_loop.ts";
 import { MappedPages, type MappedPagesLayout } from "./mapped_pages.ts";
 
 /** What the worker is started with. */
@@ -48,19 +49,7 @@ export class ReadLoop {
    * @throws {TransportError | ConnectionLostError} If the file cannot be read, or ends before a page does.
    */
   run(): void {
-    const ring = this.#ring;
-    while (!ring.stopped) {
-      if (ring.pending === 0) {
-        const before = performance.now();
-        ring.waitForJob();
-        this.#counters.add("idleMs", performance.now() - before);
-        continue;
-      }
-      const { kind } = ring;
-      if (kind === JobKind.BATCH) this.#readBatch();
-      ring.pop();
-      if (kind === JobKind.END) return;
-    }
+    takeBatches(this.#ring, this.#counters, () => this.#readBatch());
   }
 
   #readBatch(): void {

@@ -10,10 +10,11 @@ import type { DigestTableLayout } from "../dirty/digest_table.ts";
 import { GuestRam, type GuestRamLayout } from "../machine/guest_ram.ts";
 import type { RamBlock } from "../machine/ram_block.ts";
 import { ChannelCounters } from "../threads/channel_counters.ts";
-import { BATCH_PAGES_MAX, JobKind, JobRing } from "../threads/job_ring.ts";
+import { BATCH_PAGES_MAX, JobRing } from "../threads/job_ring.ts";
 import type { JobThreadStart } from "../threads/job_threads.ts";
 import type { FileSpec } from "../transport/channel.ts";
 import type { FileChannel } from "../transport/file_channel.ts";
+import { takeBatches } from "./batch_loop.ts";
 import { MappedPages, type MappedPagesLayout } from "./mapped_pages.ts";
 import { CopiedPages, type PageContent, PagesInPlace, type TakeBytes } from "./page_content.ts";
 
@@ -59,19 +60,7 @@ export class WriteLoop {
    * @throws {TransportError} If the file cannot be written.
    */
   run(): void {
-    const ring = this.#ring;
-    while (!ring.stopped) {
-      if (ring.pending === 0) {
-        const before = performance.now();
-        ring.waitForJob();
-        this.#counters.add("idleMs", performance.now() - before);
-        continue;
-      }
-      const { kind } = ring;
-      if (kind === JobKind.BATCH) this.#writeBatch();
-      ring.pop();
-      if (kind === JobKind.END) return;
-    }
+    takeBatches(this.#ring, this.#counters, () => this.#writeBatch());
   }
 
   #writeBatch(): void {

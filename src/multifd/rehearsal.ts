@@ -39,16 +39,14 @@ async function send(channel: Channel): Promise<void> {
     ring.publishBatch();
   }
   ring.pushMark(JobKind.END);
-  const again: Channel = {
-    ...{ peer: channel.peer, read: (into) => channel.read(into), close: () => channel.close() },
-    ...{ shutdown: () => channel.shutdown(), write: (bytes) => channel.write(bytes) },
-    writeGather(parts) {
-      dirty.fill(0, pageCount, true);
-      return channel.writeGather(parts);
-    },
+  const makeDirty = () => dirty.fill(0, pageCount, true);
+  makeDirty();
+  // What is on its way may be sent again: so each batch finds something.
+  const writeGather = (parts: readonly Uint8Array[]) => {
+    makeDirty();
+    return channel.writeGather(parts);
   };
-  dirty.fill(0, pageCount, true);
-  await new SendLoop(again, {
+  await new SendLoop({ writeGather }, {
     ...{ ram: ram.layout, ring: ring.layout, detectZero: true },
     compression: { method: "none", level: 0 },
     counters: new ChannelCounters().buffer,

@@ -37,7 +37,7 @@ export class SendLoop {
   #writing: Promise<void> | undefined;
 
   /** @param channel The connection, already introduced; it stays open. */
-  constructor(private readonly channel: Channel, input: SendLoopInput) {
+  constructor(private readonly channel: Pick<Channel, "writeGather">, input: SendLoopInput) {
     this.#ram = new GuestRam(input.ram);
     this.#ring = new JobRing(input.ring);
     this.#counters = new ChannelCounters(input.counters);

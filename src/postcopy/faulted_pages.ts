@@ -40,30 +40,10 @@ export class FaultedPages implements PageStore {
   ): void {
     const from = this.#address(source) + at;
     if (block.hostPageSize === this.#kernelPage) return this.#provideRow(block, page, from, count);
-    const { hostPageSize } = block;
     for (let i = 0; i < count; i++) {
-      const first = page + i * this.#arrivals.pagesOf(block);
-      if (!this.#provide(block, first, from + i * hostPageSize)) continue;
-      this.#arrivals.arrived(block, first, true);
-    }
-  }
-
-  /** In as few calls as can be: one costs as much as two pages. */
-  #provideRow(block: RamBlock, page: number, from: number, count: number): void {
-    const size = block.hostPageSize;
-    for (let done = 0; done < count;) {
-      const first = page + done * this.#arrivals.pagesOf(block);
-      const offset = first / this.#arrivals.pagesOf(block) * size;
-      const segment = block.segmentAt(offset);
-      const to = this.#address(segment.memory) + segment.base + offset - segment.offset;
-      const inside = Math.ceil((segment.offset + segment.length - offset) / size);
-      const wanted = Math.min(count - done, inside);
-      const result = copy(this.#fd, to, from + done * size, wanted * size);
-      if (result > 0) {
-        this.#arrivals.arrived(block, first, true, result / size);
-        done += result / size;
-      } else if (result === -Errno.EEXIST) done++;
-      else if (result !== -Errno.EAGAIN) throw refusal(block, offset, result);
+      const next = page + i * this.#arrivals.pagesOf(block);
+      const isNew = this.#provide(block, next, from + i * block.hostPageSize);
+      if (isNew) this.#arrivals.arrived(block, next, true);
     }
   }
 
@@ -71,11 +51,26 @@ export class FaultedPages implements PageStore {
     if (this.#provide(block, page, undefined)) this.#arrivals.arrived(block, page, false);
   }
 
-  /** @returns Whether the page was missing until now. */
+  /** Provides pages that the kernel provides whole, with few calls; those that are there stay. */
+  #provideRow(block: RamBlock, page: number, from: number, count: number): void {
+    const { hostPageSize } = block;
+    for (let done = 0; done < count;) {
+      const first = page + done * this.#arrivals.pagesOf(block);
+      const { offset, to, behind } = this.#placeOf(block, first);
+      const wanted = Math.min((count - done) * hostPageSize, behind - to);
+      const result = copy(this.#fd, to, from + done * hostPageSize, wanted);
+      if (result > 0) {
+        const placed = result / hostPageSize;
+        this.#arrivals.arrived(block, first, true, placed);
+        done += placed;
+      } else if (result === -Errno.EEXIST) done++;
+      else if (result !== -Errno.EAGAIN) throw refusal(block, offset, result);
+    }
+  }
+
+  /** Provides one page, however many of the kernel's that is. @returns Whether it was missing until now. */
   #provide(block: RamBlock, page: number, from: number | undefined): boolean {
-    const offset = page / this.#arrivals.pagesOf(block) * block.hostPageSize;
-    const segment = block.segmentAt(offset);
-    const to = this.#address(segment.memory) + segment.base + offset - segment.offset;
+    const { offset, to } = this.#placeOf(block, page);
     for (let done = 0; done < block.hostPageSize;) {
       const left = block.hostPageSize - done;
       const result = from === undefined
@@ -86,6 +81,19 @@ export class FaultedPages implements PageStore {
       else if (result !== -Errno.EAGAIN) throw refusal(block, offset, result);
     }
     return true;
+  }
+
+  /** A page's offset in its block, its address, and the address behind the last page of its segment. */
+  #placeOf(
+    block: RamBlock,
+    page: number,
+  ): { readonly offset: number; readonly to: number; readonly behind: number } {
+    const { hostPageSize } = block;
+    const offset = page / this.#arrivals.pagesOf(block) * hostPageSize;
+    const { memory, base, length, offset: start } = block.segmentAt(offset);
+    const address = this.#address(memory) + base;
+    const behind = address + Math.ceil(length / hostPageSize) * hostPageSize;
+    return { offset, to: address + offset - start, behind };
   }
 
   #address(memory: WebAssembly.Memory): number {

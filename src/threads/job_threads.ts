@@ -26,7 +26,7 @@ export interface JobThreadsOptions<Start extends JobThreadStart> {
   readonly names: readonly string[];
   /** Their module. */
   readonly url: URL;
-  /** Is bumped after every job. */
+  /** Is bumped as they get on. */
   readonly progress: Progress;
   /** Completes what one is started with. */
   readonly startOf: (own: JobThreadStart, index: number) => Start;

@@ -5,34 +5,11 @@
  * @module
  */
 import { assert, assertEquals } from "@std/assert";
-import { ShellCompletion } from "../../src/cli/shell_completion.ts";
-import { readJson } from "../../src/qmp/json.ts";
-import { Served, Talk } from "../qmp/fixtures/served.ts";
+import { Served, type Talk } from "../qmp/fixtures/served.ts";
 import { isJsonObject, type JsonObject, type JsonValue } from "../support/json.ts";
 import { type QemuLab, qemuTest } from "../support/qemu_lab.ts";
 import { QmpClient } from "../support/qmp_client.ts";
-import { connectTo } from "../support/sockets.ts";
-
-/** One side of the comparison. */
-interface Side {
-  readonly name: "QEMU" | "Ferry";
-  /** A new connection, before the negotiation. */
-  talk(): Promise<Talk>;
-}
-
-/** A machine that runs, or waits to arrive, on each of the two. */
-async function bothSides(lab: QemuLab, arrives: boolean): Promise<Side[]> {
-  const path = lab.path(`qmp-${lab.resources.length}`);
-  await lab.qemu("10.0", {
-    args: ["-qmp", `unix:${path},server=on,wait=off`],
-    ...arrives ? { incoming: "defer" } : { machine: "none" },
-  });
-  const served = lab.use(await Served.create({ arrives }));
-  return [
-    { name: "QEMU", talk: async () => lab.use(new Talk(await connectTo(`unix:${path}`))) },
-    { name: "Ferry", talk: async () => lab.use(await served.talk()) },
-  ];
-}
+import { bothSides, bothTalks } from "./qmp_compared.ts";
 
 /** Types in place of values; an array's elements are as its first. */
 function shapeOf(value: JsonValue | undefined): JsonValue {
@@ -260,16 +237,10 @@ const ARRIVING: readonly Step[] = [
 ];
 
 /** Runs the steps on both; Ferry's answers have all that QEMU's have. */
-async function compare(sides: Side[], steps: readonly Step[]): Promise<void> {
-  const [qemu, ferry] = await Promise.all(sides.map(async (side) => {
-    const talk = await side.talk();
-    await talk.next();
-    await talk.ask({ execute: "qmp_capabilities" });
-    return talk;
-  }));
+async function compare([qemu, ferry]: [Talk, Talk], steps: readonly Step[]): Promise<void> {
   for (const [name, args = {}] of steps) {
     const what = `${name} ${JSON.stringify(args)}`;
-    const [expected, actual] = [await qemu!.run(name, args), await ferry!.run(name, args)];
+    const [expected, actual] = [await qemu.run(name, args), await ferry.run(name, args)];
     if ("error" in expected || "error" in actual) {
       assertEquals(kindOf(actual), kindOf(expected), `${what}: ${JSON.stringify(actual)}`);
     } else {
@@ -281,110 +252,13 @@ async function compare(sides: Side[], steps: readonly Step[]): Promise<void> {
 qemuTest(
   "Ferry's QMP answers in QEMU's shapes where a machine runs",
   { needs: ["10.0"] },
-  async (lab) => await compare(await bothSides(lab, false), RUNNING),
+  async (lab) => await compare(await bothTalks(lab, false), RUNNING),
 );
 
 qemuTest(
   "Ferry's QMP answers in QEMU's shapes where a machine is to arrive",
   { needs: ["10.0"] },
-  async (lab) => await compare(await bothSides(lab, true), ARRIVING),
-);
-
-qemuTest(
-  "Every command, capability and parameter of Ferry's QMP is one of QEMU's",
-  { needs: ["10.0"] },
-  async (lab) => {
-    const [qemu, ferry] = await Promise.all((await bothSides(lab, false)).map(async (side) => {
-      const talk = await side.talk();
-      await talk.next();
-      await talk.ask({ execute: "qmp_capabilities" });
-      const list = async (command: string) => (await talk.run(command))["return"] as JsonObject[];
-      return {
-        commands: (await list("query-commands")).map(({ name }) => String(name)),
-        capabilities: (await list("query-migrate-capabilities")).map((each) => each["capability"]),
-        parameters: Object.keys(await list("query-migrate-parameters")).sort(),
-      };
-    }));
-    const known = new Set(qemu!.commands);
-    assertEquals(ferry!.commands.filter((name) => !known.has(name)), []);
-    assertEquals(ferry!.capabilities, qemu!.capabilities);
-    assertEquals(ferry!.parameters, qemu!.parameters);
-  },
-);
-
-type Schema = Map<string, JsonObject>;
-
-/** Words of other QEMUs: of a later release, or built for other hardware. */
-const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
-  "migrate-continue.state": ["postcopy-device"],
-  "MIGRATION.status": ["postcopy-device"],
-  "migrate-set-parameters.multifd-compression": ["qatzip", "qpl", "uadk"],
-};
-/** Asserts that what Ferry takes is of QEMU's type: the same members, words that QEMU has, too. */
-function assertTakes(ferry: Schema, qemu: Schema, names: readonly [string, string], at: string) {
-  const [ours, theirs] = [ferry.get(names[0])!, qemu.get(names[1])!];
-  const members = (type: JsonObject) => (type["members"] ?? []) as JsonObject[];
-  const optional = ({ name, ...rest }: JsonObject) => `${name}${"default" in rest ? "?" : ""}`;
-  if (ours["json-type"] === "value") return; // checked by who uses it
-  assertEquals(ours["meta-type"], theirs["meta-type"], at);
-  assertEquals(ours["json-type"], theirs["json-type"], at);
-  switch (ours["meta-type"]) {
-    case "object": {
-      const more = ((theirs["variants"] ?? []) as JsonObject[])
-        .flatMap((each) => members(qemu.get(String(each["type"]))!));
-      const known = new Map(members(theirs).map((each) => [each["name"], each]));
-      const inner = new Map(more.map((each) => [each["name"], each]));
-      for (const each of members(ours)) {
-        const name = String(each["name"]);
-        const other = known.get(name) ?? inner.get(name);
-        assert(other, `QEMU's ${at} has no ${name}`);
-        if (known.has(name)) assertEquals(optional(each), optional(other), at);
-        assertTakes(ferry, qemu, [String(each["type"]), String(other["type"])], `${at}.${name}`);
-      }
-      const taken = new Set(members(ours).map((each) => each["name"]));
-      assertEquals([...known.keys()].filter((name) => !taken.has(name)), [], at);
-      return;
-    }
-    case "array":
-      return assertTakes(
-        ferry,
-        qemu,
-        [String(ours["element-type"]), String(theirs["element-type"])],
-        at,
-      );
-    case "enum": {
-      const words = new Set([...theirs["values"] as string[], ...ELSEWHERE[at] ?? []]);
-      return assertEquals((ours["values"] as string[]).filter((each) => !words.has(each)), [], at);
-    }
-  }
-}
-
-qemuTest(
-  "Every argument of Ferry's commands, and each event's data, has the type that QEMU's schema says",
-  { needs: ["10.0"] },
-  async (lab) => {
-    const [qemu, ferry] = await Promise.all((await bothSides(lab, false)).map(async (side) => {
-      const talk = await side.talk();
-      await talk.next();
-      await talk.ask({ execute: "qmp_capabilities" });
-      const schema = (await talk.run("query-qmp-schema"))["return"] as JsonObject[];
-      return new Map(schema.map((each) => [String(each["name"]), each]));
-    }));
-    for (const [name, { "meta-type": kind, "arg-type": args }] of ferry!) {
-      if (args === undefined) continue;
-      const other = qemu!.get(name)!;
-      assertEquals(kind, other["meta-type"], name);
-      assertTakes(ferry!, qemu!, [String(args), String(other["arg-type"])], name);
-      assertEquals(ferry!.get(name)!["allow-oob"], other["allow-oob"], name);
-    }
-    // The shell reads QEMU's as it reads Ferry's.
-    const shell = new ShellCompletion([], readJson(JSON.stringify([...qemu!.values()])));
-    assertEquals(shell.complete("migrate-set-parameters multifd-compression=zl")[0], [
-      "multifd-compression=zlib ",
-    ]);
-    assertEquals(shell.complete('migrate channels=[{"addr":{"transp')[0], ['transport"']);
-    assertEquals(shell.complete('migrate channels=[{"addr":{"transport":"so')[0], ['socket"']);
-  },
+  async (lab) => await compare(await bothTalks(lab, true), ARRIVING),
 );
 
 /** Both ends of a migration, and what was heard of it. */
