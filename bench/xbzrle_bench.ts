@@ -1,6 +1,6 @@
 /**
  * XBZRLE: encoding 1024 pages of which something changed, by the kernel and by the loop that one would
- * write without it; and placing the records. `bench/converge.ts` compares with QEMU.
+ * write without it; and placing the records. `bench/xbzrle.ts` and `bench/converge.ts` compare with QEMU.
  *
  * @module
  */

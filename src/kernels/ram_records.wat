@@ -151,6 +151,48 @@
     (if (i32.ge_u (local.get $high) (i32.const 0x80)) (then (return (i32.const -1))))
     (i32.or (i32.and (local.get $low) (i32.const 0x7f)) (i32.shl (local.get $high) (i32.const 7))))
 
+  ;; Copies a run of changed bytes, and nothing besides: most are too short for a call of memory.copy. Two
+  ;; pieces that may overlap are the run's beginning and its end.
+  (func $place_run (param $to i32) (param $from i32) (param $length i32)
+    (if (i32.lt_u (local.get $length) (i32.const 4))
+      (then
+        ;; The first, the middle and the last of one, two or three.
+        (i32.store8 $ram (local.get $to) (i32.load8_u $io (local.get $from)))
+        (i32.store8 $ram
+          (i32.add (local.get $to) (i32.shr_u (local.get $length) (i32.const 1)))
+          (i32.load8_u $io (i32.add (local.get $from) (i32.shr_u (local.get $length) (i32.const 1)))))
+        (i32.store8 $ram
+          (i32.sub (i32.add (local.get $to) (local.get $length)) (i32.const 1))
+          (i32.load8_u $io (i32.sub (i32.add (local.get $from) (local.get $length)) (i32.const 1))))
+        (return)))
+    (if (i32.le_u (local.get $length) (i32.const 8))
+      (then
+        (i32.store $ram (local.get $to) (i32.load $io (local.get $from)))
+        (i32.store $ram
+          (i32.sub (i32.add (local.get $to) (local.get $length)) (i32.const 4))
+          (i32.load $io (i32.sub (i32.add (local.get $from) (local.get $length)) (i32.const 4))))
+        (return)))
+    (if (i32.lt_u (local.get $length) (i32.const 16))
+      (then
+        (i64.store $ram (local.get $to) (i64.load $io (local.get $from)))
+        (i64.store $ram
+          (i32.sub (i32.add (local.get $to) (local.get $length)) (i32.const 8))
+          (i64.load $io (i32.sub (i32.add (local.get $from) (local.get $length)) (i32.const 8))))
+        (return)))
+    (if (i32.gt_u (local.get $length) (i32.const 128))
+      (then
+        (memory.copy $ram $io (local.get $to) (local.get $from) (local.get $length))
+        (return)))
+    (v128.store $ram
+      (i32.sub (i32.add (local.get $to) (local.get $length)) (i32.const 16))
+      (v128.load $io (i32.sub (i32.add (local.get $from) (local.get $length)) (i32.const 16))))
+    (loop $next
+      (v128.store $ram (local.get $to) (v128.load $io (local.get $from)))
+      (local.set $to (i32.add (local.get $to) (i32.const 16)))
+      (local.set $from (i32.add (local.get $from) (i32.const 16)))
+      (br_if $next
+        (i32.ge_u (local.tee $length (i32.sub (local.get $length) (i32.const 16))) (i32.const 16)))))
+
   ;; xbzrle(where in $io, how many bytes, the page's address, page size): applies the differences of an
   ;; XBZRLE record (wire-format §5.7). Returns 0, or which rule they break: see XBZRLE_FAULTS. What
   ;; stands in $io must not wrap. Nothing outside of the page is written, whatever is in there.
@@ -184,9 +226,7 @@
         (i32.add (i32.const 1) (i32.shr_u (i32.load8_u $io (local.get $at)) (i32.const 7)))))
       (if (i32.gt_s (local.get $run) (i32.sub (local.get $end) (local.get $at)))
         (then (return (i32.const 7))))
-      (if (i32.eq (local.get $run) (i32.const 1))
-        (then (i32.store8 $ram (local.get $to) (i32.load8_u $io (local.get $at))))
-        (else (memory.copy $ram $io (local.get $to) (local.get $at) (local.get $run))))
+      (call $place_run (local.get $to) (local.get $at) (local.get $run))
       (local.set $at (i32.add (local.get $at) (local.get $run)))
       (local.set $to (i32.add (local.get $to) (local.get $run)))
       (local.set $left (i32.sub (local.get $left) (local.get $run)))

@@ -101,6 +101,22 @@ Deno.test("The XBZRLE decoder takes runs that are split, and leaves the rest as 
   assertEquals(decoder.xbzrle(OUT, 0, 0, 4096), 0);
 });
 
+Deno.test("The XBZRLE decoder places runs of each length, and nothing beside them", () => {
+  const { ram, io, decoder } = kernels();
+  const run = (length: number) => Array.from({ length }, (_, i) => 1 + (i * 7 + length) % 250);
+  for (let length = 1; length <= 300; length++) {
+    const at = 100 + length % 19;
+    const data = [...runLength(at), ...runLength(length), ...run(length), 1, 1, 9];
+    ram.fill(0);
+    io.fill(0xee);
+    io.set(data, OUT);
+    assertEquals(decoder.xbzrle(OUT, data.length, 0, 4096), 0);
+    const expected = new Uint8Array(4096);
+    expected.set([...run(length), 0, 9], at);
+    assertEquals(new Uint8Array(ram), expected);
+  }
+});
+
 Deno.test("The XBZRLE encoder goes on after a run that was too much, wherever that ended", () => {
   // Every second byte is too much at 2730; what follows is looked at all the same.
   for (const last of [2728, 2730, 2732, 2750, 2752, 2815, 2816, 2817, 3000]) {
