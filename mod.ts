@@ -42,6 +42,7 @@ export type {
 } from "./src/control/migration_info.ts";
 export type { MigrationStatus } from "./src/control/migration_status.ts";
 export { QmpServer, type QmpServerOptions, serveQmp } from "./src/qmp/server.ts";
+export type { Arrival } from "./src/control/machine_target.ts";
 export type { DirtyLimiter, DirtyRateMeter, QmpTarget, VcpuDirtyLimit } from "./src/qmp/target.ts";
 export type { DirtyRateMode, DirtyRateOptions, DirtyRateResult } from "./src/control/dirty_rate.ts";
 export type { DirtyLogKind } from "./src/dirty/dirty_log.ts";

@@ -24,7 +24,7 @@ export function outgoingLine(info: MigrationInfo): string {
     `round ${ram["dirty-sync-count"]}`,
   ];
   const downtime = info["expected-downtime"];
-  if (downtime !== undefined && Number.isFinite(downtime)) {
+  if (downtime !== undefined && ram["dirty-sync-count"] > 1) { // in the first round it is the limit
     parts.push(`(downtime would be ${formatDuration(downtime)})`);
   }
   const throttle = info["cpu-throttle-percentage"];

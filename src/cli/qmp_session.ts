@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Arrival } from "../control/machine_target.ts";
 import type { MigrationControl } from "../control/migration_control.ts";
 import type { MigrationEvent } from "../control/migration_info.ts";
 import type { Machine } from "../machine/machine.ts";
@@ -19,6 +20,8 @@ export interface QmpSessionOptions {
   readonly machine: () => Machine | undefined;
   /** How fast its RAM is written; without it, it is an image. */
   readonly dirtying?: { readonly rate: DirtyRateMeter; readonly limiter: DirtyLimiter } | undefined;
+  /** What becomes of a machine that arrives; without it, it is kept. */
+  readonly arrival?: Arrival | undefined;
   readonly output: Output;
 }
 
@@ -40,12 +43,13 @@ export class QmpSession implements AsyncDisposable {
    */
   static async start(at: string, options: QmpSessionOptions): Promise<QmpSession> {
     const session = new QmpSession(options);
-    const { machine, dirtying } = options;
+    const { machine, dirtying, arrival } = options;
     const target: QmpTarget = {
       control: options.control,
       get machine() {
         return machine();
       },
+      arrival,
       ...dirtying && { dirtyRate: dirtying.rate, dirtyLimit: dirtying.limiter },
       quit: (status) => session.#quit.resolve(status || statusOfLast(options.control)),
     };

@@ -5,9 +5,10 @@
  */
 import { ImageTarget } from "../control/image_target.ts";
 import type { IncomingTarget } from "../control/incoming_target.ts";
-import { type MachineOrFactory, MachineTarget } from "../control/machine_target.ts";
+import { type Arrival, type MachineOrFactory, MachineTarget } from "../control/machine_target.ts";
 import { MachineDirtying } from "../control/machine_dirtying.ts";
 import { MigrationControl } from "../control/migration_control.ts";
+import type { OutgoingMachine } from "../control/outgoing_machine.ts";
 import { CancelledError } from "../errors.ts";
 import type { MachineImage } from "../image/machine_image.ts";
 import { saveImage } from "../image/save_image.ts";
@@ -34,6 +35,9 @@ export async function receive(args: ReceiveArguments): Promise<number> {
   const output = new Output(args);
   await using place = await makePlace(args, output);
   const control = new MigrationControl({
+    get source() {
+      return place.source;
+    },
     target: () => place.target,
     transport: { ...transportOf(args), onRefused: ({ message }) => output.warn(message) },
   });
@@ -42,8 +46,8 @@ export async function receive(args: ReceiveArguments): Promise<number> {
   control.setParameters(args.parameters);
   using interrupt = new Interrupt(() => cancel(control, output));
   if (args.qmp !== undefined) {
-    const { dirtying } = place;
-    const driven = { control, output, machine: () => place.machine, dirtying };
+    const { dirtying, arrival } = place;
+    const driven = { control, output, machine: () => place.machine, dirtying, arrival };
     await using qmp = await QmpSession.start(args.qmp, driven);
     if (args.uri !== undefined) control.migrateIncoming(args.uri);
     const status = await Promise.race([qmp.quit, interrupt.happened.then(() => INTERRUPTED)]);
@@ -70,6 +74,10 @@ interface Place extends AsyncDisposable {
   readonly target: IncomingTarget;
   /** The machine, as soon as there is one that runs here. */
   readonly machine: Machine | undefined;
+  /** Gives the machine to whom it is sent on to, once it is here. */
+  readonly source?: (() => OutgoingMachine) | undefined;
+  /** Whether what arrives is to run. */
+  readonly arrival?: Arrival;
   /** How fast its RAM is written, if it runs. */
   readonly dirtying?: QmpSessionOptions["dirtying"];
   /** What is said once the machine is here. */
@@ -113,6 +121,7 @@ class ImagePlace implements Place {
 class RunningPlace implements Place {
   readonly target: MachineTarget;
   readonly dirtying = lateDirtying(() => this.#dirtying);
+  readonly arrival: Arrival = { startsRunning: true };
   #machine: Machine | undefined;
   #dirtying: MachineDirtying | undefined;
 
@@ -127,7 +136,8 @@ class RunningPlace implements Place {
       await this[Symbol.asyncDispose](); // one that did not arrive
       return this.#has(await Machine.create({ name, ram, vcpus }));
     };
-    this.target = new MachineTarget(machine ? this.#has(machine) : factory, () => this.#dirtying);
+    const source = machine ? this.#has(machine) : factory;
+    this.target = new MachineTarget(source, () => this.#dirtying, this.arrival);
   }
 
   #has(machine: Machine): Machine {
@@ -137,6 +147,13 @@ class RunningPlace implements Place {
 
   get machine(): Machine | undefined {
     return this.#machine;
+  }
+
+  get source(): (() => OutgoingMachine) | undefined {
+    const dirtying = this.#dirtying;
+    const state = this.#machine?.runState ?? "prelaunch";
+    if (!dirtying || state === "prelaunch" || state === "inmigrate") return undefined;
+    return () => dirtying.source();
   }
 
   /** With `--ram` the machine is made before the stream comes, which is faster; otherwise by its list. */

@@ -43,8 +43,8 @@ const FIXED_BY_LISTENING = [
   ["multifd", "Multifd"],
   ["postcopy-preempt", "Postcopy preempt"],
 ] as const;
-/** What the listener was made with. */
-const FIXED_PARAMETERS = ["tls-creds", "tls-authz"] as const;
+/** What each connection is accepted with, also those that go on with a postcopy. */
+const OF_CONNECTIONS = ["tls-creds", "tls-authz"] as const;
 
 /** One migration from somewhere else to here. */
 export class IncomingMigration {
@@ -146,20 +146,19 @@ export class IncomingMigration {
   }
 
   /**
-   * Changes its parameters, as long as it only listens; later none of them counts.
-   * @throws {StateError} If it listens, for those that it listens with.
+   * Changes its parameters, as long as it only listens; later none of them counts but those of connections
+   * that are still to come.
    * @throws {SettingError} If they do not go with the address.
    */
   setParameters(parameters: Parameters): void {
-    if (this.status !== "setup") return;
-    for (const name of FIXED_PARAMETERS) {
-      if (parameters[name] === this.#settings.parameters[name]) continue;
-      throw new StateError(`Parameter '${name}' must be set before incoming starts`, {
-        advice: "End the incoming migration, and begin it anew.",
-      });
+    const before = this.#settings.parameters;
+    if (this.status === "setup") {
+      requireTransport(this.#settings.uri, { ...this.#settings, parameters });
+      this.#settings.parameters = parameters;
+    } else {
+      const changed = OF_CONNECTIONS.map((name) => [name, parameters[name]]);
+      this.#settings.parameters = { ...before, ...Object.fromEntries(changed) };
     }
-    requireTransport(this.#settings.uri, { ...this.#settings, parameters });
-    this.#settings.parameters = parameters;
   }
 
   /** Gives up; the source keeps its machine. @throws {StateError} If it is over, or too late. */

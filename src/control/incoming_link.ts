@@ -12,7 +12,7 @@ import type { Endpoint } from "../transport/endpoint.ts";
 import { listen } from "../transport/listen.ts";
 import type { Listener } from "../transport/listener.ts";
 import type { MigrationUri } from "../transport/uri.ts";
-import { acceptChannels } from "./incoming_channels.ts";
+import { acceptChannels, CHANNELS_TIMEOUT_MS } from "./incoming_channels.ts";
 import type { NamedCounters } from "./channel_info.ts";
 import { IncomingMappedRam } from "./incoming_mapped_ram.ts";
 import { IncomingMultifd } from "./incoming_multifd.ts";
@@ -20,7 +20,7 @@ import type { IncomingOptions } from "./incoming_options.ts";
 import { DirectReturnPath, IncomingReturnPath } from "./incoming_return_path.ts";
 import { requireMultiChannel, requireTransport } from "./multi_channel.ts";
 import { prepareIncoming } from "./spare_threads.ts";
-import { tlsTransport } from "./tls_options.ts";
+import { incomingTls } from "./tls_options.ts";
 import type { Trouble } from "./trouble.ts";
 
 /** How long a source may take from its connection to its list of RAM blocks, in milliseconds. */
@@ -127,7 +127,7 @@ export class IncomingLink implements AsyncDisposable {
     const { settings } = this.options;
     return await listen(uri, {
       ...settings.transport,
-      ...await tlsTransport("destination", settings),
+      tls: incomingTls(settings),
       spares: this.spares,
       signal,
     });
@@ -139,9 +139,7 @@ export class IncomingLink implements AsyncDisposable {
    */
   async accept(): Promise<void> {
     const { uuid, settings } = this.options;
-    const { capabilities, parameters, channelsTimeout } = settings;
-    const timeoutMs = channelsTimeout ??
-      (parameters["tls-creds"] === "" ? undefined : TLS_CHANNELS_TIMEOUT_MS);
+    const { capabilities, channelsTimeout } = settings;
     // The threads that read a mapped-ram file open it themselves.
     const hasChannels = capabilities.multifd && !capabilities["mapped-ram"];
     const { main, multifd } = await acceptChannels(this.#listener!, {
@@ -149,7 +147,10 @@ export class IncomingLink implements AsyncDisposable {
         return hasChannels ? settings.parameters["multifd-channels"] : 0;
       },
       ...uuid && { uuid },
-      ...timeoutMs !== undefined && { timeoutMs },
+      get timeoutMs() {
+        const encrypted = settings.parameters["tls-creds"] !== "";
+        return channelsTimeout ?? (encrypted ? TLS_CHANNELS_TIMEOUT_MS : CHANNELS_TIMEOUT_MS);
+      },
       signal: this.#abort.signal,
     });
     this.#endpoint = main;

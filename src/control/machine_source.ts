@@ -64,8 +64,9 @@ export class MachineSource implements OutgoingMachine {
     return this.#sections.registry.blockers;
   }
 
-  unplugPending(): boolean {
-    return this.#sections.registry.devices.some((device) => device.unplugPending());
+  pendingUnplugs(): string[] {
+    return this.#sections.registry.devices.filter((device) => device.unplugPending())
+      .map(({ idstr, instanceId }) => instanceId === 0 ? idstr : `${idstr}/${instanceId}`);
   }
 
   markAllDirty(): void {

@@ -30,6 +30,12 @@ export interface RamOwner {
   arrived(): void;
 }
 
+/** What becomes of a machine that arrives. */
+export interface Arrival {
+  /** Whether it runs here if it ran there; otherwise it is paused until it is started. */
+  startsRunning: boolean;
+}
+
 /** What channels of multifd say of a machine that has no UUID. */
 const NO_UUID = new Uint8Array(16);
 
@@ -45,10 +51,12 @@ export class MachineTarget implements IncomingTarget {
   /**
    * @param source The machine that is to run.
    * @param owner Who else touches its RAM; asked when there is a machine.
+   * @param arrival What becomes of it, which may change until it is here.
    */
   constructor(
     private readonly source: MachineOrFactory,
     private readonly owner?: () => RamOwner | undefined,
+    private readonly arrival: Readonly<Arrival> = { startsRunning: true },
   ) {
     if (typeof source !== "function") this.#machine = source;
   }
@@ -133,7 +141,7 @@ export class MachineTarget implements IncomingTarget {
         throw new StateError(`The machine became ${machine.runState} while its state was loaded`);
       }
       takeOver();
-      await machine.start();
+      await (this.arrival.startsRunning ? machine.start() : machine.stop("paused"));
     } else {
       await machine.stop(loaded);
     }

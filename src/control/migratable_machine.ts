@@ -9,7 +9,7 @@ import { Machine, type MachineOptions, type MachineParts } from "../machine/mach
 import type { SocketOptions } from "../transport/options.ts";
 import { type MigrationUri, parseUri } from "../transport/uri.ts";
 import { MachineDirtying } from "./machine_dirtying.ts";
-import { MachineTarget } from "./machine_target.ts";
+import { type Arrival, MachineTarget } from "./machine_target.ts";
 import { type MigrateOptions, MigrationControl } from "./migration_control.ts";
 import type { MigrationEvent, MigrationInfo } from "./migration_info.ts";
 import type { MigrationStatus } from "./migration_status.ts";
@@ -81,6 +81,11 @@ export class MigratableMachine extends Machine {
   readonly control: MigrationControl;
 
   /**
+   * What becomes of it when it arrives.
+   * @internal
+   */
+  readonly arrival: Arrival = { startsRunning: true };
+  /**
    * How fast its RAM is written, and limits to that.
    * @internal
    */
@@ -96,7 +101,7 @@ export class MigratableMachine extends Machine {
     this.dirtying = new MachineDirtying(this, options.dirtyLog);
     this.control = new MigrationControl({
       source: () => this.dirtying.source(),
-      target: () => new MachineTarget(this, () => this.dirtying),
+      target: () => new MachineTarget(this, () => this.dirtying, this.arrival),
       ...options.transport && { transport: options.transport },
     });
   }

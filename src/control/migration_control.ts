@@ -32,7 +32,7 @@ export type CapabilityChanges = Readonly<Partial<Record<string, boolean>>>;
 /** What there is to migrate. */
 export interface MigrationControlOptions {
   /** Gives the machine that leaves; without it nothing can. Asked anew for each migration. */
-  readonly source?: () => OutgoingMachine | Promise<OutgoingMachine>;
+  readonly source?: (() => OutgoingMachine | Promise<OutgoingMachine>) | undefined;
   /** Gives the place for a machine that arrives; without it none can. Asked anew for each migration. */
   readonly target?: () => IncomingTarget;
   /** How sockets are opened. */

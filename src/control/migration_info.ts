@@ -122,4 +122,5 @@ export interface MigrationInfo {
 export type MigrationEvent =
   | { readonly event: "MIGRATION"; readonly data: { readonly status: MigrationStatus } }
   | { readonly event: "MIGRATION_PASS"; readonly data: { readonly pass: number } }
+  | { readonly event: "UNPLUG_PRIMARY"; readonly data: { readonly "device-id": string } }
   | { readonly event: "STOP" | "RESUME" };

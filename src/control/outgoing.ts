@@ -46,6 +46,8 @@ export class OutgoingMigration {
    * has not ended.
    */
   readonly completed: Promise<MigrationInfo>;
+  /** Resolves when the address is connected or open; rejects with what ended the migration before. */
+  readonly opened: Promise<unknown>;
   readonly #status: AnnouncedStatus<OutgoingEvent>;
   readonly #statistics: OutgoingStatistics;
   readonly #throttle: OutgoingThrottle;
@@ -75,7 +77,10 @@ export class OutgoingMigration {
       ...{ table: OUTGOING, who: "A migration", onEvent },
       onListenerFailure: (error) => this.#link.trouble.report(error),
     });
-    const statistics = this.#statistics = new OutgoingStatistics(machine.ram);
+    const statistics = this.#statistics = new OutgoingStatistics(
+      machine.ram,
+      options.parameters["downtime-limit"],
+    );
     const throttle = this.#throttle = new OutgoingThrottle(machine, capabilities);
     const rest = { machine, capabilities, statistics, parameters: () => this.#parameters };
     this.#ram = new OutgoingRam({
@@ -93,6 +98,8 @@ export class OutgoingMigration {
     this.#status.move("start");
     this.completed = this.#run();
     this.completed.catch(() => {});
+    this.opened = Promise.race([this.#link.opened, this.completed]);
+    this.opened.catch(() => {});
   }
 
   /** What the migration is doing. */
@@ -223,7 +230,12 @@ export class OutgoingMigration {
     await waitForUnplug(
       this.machine,
       this.#link.trouble,
-      () => this.#status.move("unplug-pending"),
+      (devices) => {
+        for (const device of devices) {
+          this.#status.emit({ event: "UNPLUG_PRIMARY", data: { "device-id": device } });
+        }
+        this.#status.move("unplug-pending");
+      },
     );
     this.#statistics.setupDone();
     this.#status.move("setup-done");

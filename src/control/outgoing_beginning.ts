@@ -49,17 +49,19 @@ const UNPLUG_INTERVAL_MS = 250;
 /**
  * Waits until the guest has given back every device that cannot move with it (QEMU
  * `migration/migration.c`, `qemu_savevm_wait_unplug`).
- * @param onPending Called before it waits, if it has to.
+ * @param onPending Called before it waits, if it has to, with the devices.
  * @throws {MigrationError} What the migration ended with meanwhile.
  */
 export async function waitForUnplug(
-  machine: Pick<OutgoingMachine, "unplugPending">,
+  machine: Pick<OutgoingMachine, "pendingUnplugs">,
   trouble: Trouble,
-  onPending: () => void,
+  onPending: (devices: readonly string[]) => void,
 ): Promise<void> {
-  if (!machine.unplugPending?.()) return;
-  onPending();
-  while (machine.unplugPending()) {
+  const pending = (): readonly string[] => machine.pendingUnplugs?.() ?? [];
+  const devices = pending();
+  if (devices.length === 0) return;
+  onPending(devices);
+  while (pending().length > 0) {
     let timer: ReturnType<typeof setTimeout> | undefined;
     const interval = new Promise<void>((resolve) =>
       timer = setTimeout(resolve, UNPLUG_INTERVAL_MS)

@@ -70,6 +70,9 @@ export class OutgoingLink implements AsyncDisposable {
   #encoder: RunEncoderOptions | undefined;
   #beginning = new Uint8Array(0);
   #tls: Pick<TransportOptions, "tls"> = {};
+  readonly #opened = Promise.withResolvers<void>();
+  /** Resolves when it is connected, if it ever is. */
+  readonly opened = this.#opened.promise;
 
   /** @param options What for. Nothing happens before {@linkcode OutgoingLink.connect}. */
   constructor(private readonly options: LinkOptions) {
@@ -119,6 +122,7 @@ export class OutgoingLink implements AsyncDisposable {
     this.#tls = await tlsTransport("source", this.options);
     const endpoint = await connect(uri, this.transport);
     this.#endpoint = endpoint;
+    this.#opened.resolve();
     this.#watchCommand(endpoint);
     if (capabilities["postcopy-ram"] && endpoint.direction !== "both") {
       throw new SettingError("Postcopy needs a connection with two directions", {

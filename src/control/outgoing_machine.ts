@@ -29,8 +29,8 @@ export interface OutgoingMachine {
   readonly running: boolean;
   /** Why the machine cannot be migrated, if it cannot. */
   readonly blockers: readonly string[];
-  /** Whether it still has a device that its guest must give back before it can move; where there are some. */
-  unplugPending?(): boolean;
+  /** The devices that its guest must still give back before it can move; where there are some. */
+  pendingUnplugs?(): readonly string[];
   /** Sets the dirty bits of the pages that must be sent at least once, and `untouched` of those never written. */
   markAllDirty(): void;
   /** Starts the log of the guest's writes; an image, which nobody writes, has none. */

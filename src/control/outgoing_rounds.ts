@@ -69,7 +69,8 @@ export async function sendRounds(context: RoundsContext): Promise<"precopy" | "p
     looked = performance.now();
     lookTook = looked - start;
     const now = facts();
-    statistics.expectedDowntime = expectedDowntimeMs(now);
+    const expected = expectedDowntimeMs(now);
+    if (expected !== Infinity) statistics.expectedDowntime = expected;
     if (shouldSwitchOver(now) && await maySwitchOver(context)) return true;
     stuck = isStuck(now);
     remainingBefore = now.remaining;

@@ -35,10 +35,15 @@ export class OutgoingStatistics {
   #sync = { time: this.#start, count: 0 };
   #dirtyPagesRate = 0;
   /** What the downtime would be now, in milliseconds. */
-  expectedDowntime: number | undefined;
+  expectedDowntime: number;
 
-  /** @param ram What is migrated. */
-  constructor(private readonly ram: GuestRam) {}
+  /**
+   * @param ram What is migrated.
+   * @param downtimeLimit What is expected of the downtime until something is known, in milliseconds.
+   */
+  constructor(private readonly ram: GuestRam, downtimeLimit: number) {
+    this.expectedDowntime = downtimeLimit;
+  }
 
   /** Adds a channel's counters. */
   addChannel(counters: ChannelCounters): void {
@@ -155,7 +160,7 @@ export class OutgoingStatistics {
       ...(this.#setupEnd !== undefined &&
         { "setup-time": Math.round(this.#setupEnd - this.#start) }),
       ...(this.#downtime !== undefined && { downtime: Math.round(this.#downtime) }),
-      ...(!over && this.expectedDowntime !== undefined &&
+      ...(!over && this.#downtime === undefined &&
         { "expected-downtime": Math.round(this.expectedDowntime) }),
       ram: this.#ramInfo(over, remaining),
       ...(this.#multifd.length > 0 && { "multifd-channels": channelInfos(this.#multifd) }),

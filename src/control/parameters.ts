@@ -97,10 +97,13 @@ type Rule =
   | { kind: "choice"; values: readonly string[]; refused?: Readonly<Record<string, string>> }
   | { kind: "list" };
 
+/** The greatest number that 64 bits hold. */
+export const UINT64_NEAR_MAX = 2 ** 64 - 2 ** 11;
+
 const SIZE: Rule = {
   kind: "number",
   min: 0,
-  max: Number.MAX_SAFE_INTEGER,
+  max: UINT64_NEAR_MAX,
   unit: "bytes",
   expects: "a size in bytes, such as 100M",
 };
@@ -155,7 +158,7 @@ const RULES: Readonly<Record<ParameterName, Rule>> = {
   "vcpu-dirty-limit": {
     kind: "number",
     min: 1,
-    max: Number.MAX_SAFE_INTEGER,
+    max: UINT64_NEAR_MAX,
     expects: "at least 1 MB/s",
   },
   mode: {

@@ -17,7 +17,7 @@ import {
   onlyIdentity,
   parseAuthorizationList,
 } from "../transport/tls_authorization.ts";
-import type { TlsOptions } from "../transport/tls_options.ts";
+import type { TlsOptions, TlsSource } from "../transport/tls_options.ts";
 import type { Capabilities } from "./capabilities.ts";
 import type { Parameters } from "./parameters.ts";
 
@@ -56,6 +56,23 @@ export async function tlsTransport(
       verifyPeer,
       ...authorization !== "" && { authorization: await readAuthorization(authorization) },
     },
+  };
+}
+
+/**
+ * What a destination asks for each connection that comes, as QEMU does: the parameters may change while it
+ * listens.
+ * @param settings Whose parameters change.
+ */
+export function incomingTls(
+  settings: { readonly parameters: Parameters; readonly capabilities: Capabilities },
+): TlsSource {
+  let known: { key: string; tls: Promise<{ tls?: TlsOptions }> } | undefined;
+  return async () => {
+    const { "tls-creds": credentials, "tls-authz": authorization } = settings.parameters;
+    const key = JSON.stringify([credentials, authorization]);
+    if (known?.key !== key) known = { key, tls: tlsTransport("destination", settings) };
+    return (await known.tls).tls;
   };
 }
 

@@ -88,6 +88,11 @@ export class Presence {
     Atomics.store(this.#words, Word.VCPUS + vcpu * VCPU_WORDS + Vcpu.THREAD, thread);
   }
 
+  /** The kernel's number of a vCPU's thread; 0 while it is not known, and without FFI. */
+  threadOf(vcpu: number): number {
+    return Atomics.load(this.#words, Word.VCPUS + vcpu * VCPU_WORDS + Vcpu.THREAD);
+  }
+
   // ── who asks for pages ────────────────────────────────────────────────────────────────────────
 
   /** Changes whenever a vCPU begins to wait; to be passed to {@linkcode Presence.asked}. */

@@ -106,8 +106,7 @@ class VcpuThread {
     this.#index = start.index;
     this.#pageSize = ram.pageSize;
     this.#presence = new Presence(start.presence);
-    // Only one that comes from elsewhere can miss pages.
-    if (resumed) this.#presence.setThread(start.index, threadId());
+    this.#presence.setThread(start.index, threadId());
     this.checks.waitForPages = (block, offset, length) => this.#waitForPages(block, offset, length);
     this.context = {
       ram: Object.fromEntries(ram.blocks.map((block) => [block.name, block])),

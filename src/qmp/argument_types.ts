@@ -9,7 +9,7 @@ import { QmpError } from "./qmp_error.ts";
 
 /** What values a type has, for those who are to know before they send one. */
 export type Shape =
-  | { readonly kind: "builtin"; readonly name: "str" | "int" | "bool" | "null" | "any" }
+  | { readonly kind: "builtin"; readonly name: "str" | "int" | "number" | "bool" | "null" | "any" }
   | { readonly kind: "enum"; readonly words: readonly string[] }
   | { readonly kind: "array"; readonly of: Shape }
   | { readonly kind: "object"; readonly members: Members }
@@ -83,12 +83,28 @@ export const unsigned: ArgumentType<number> = {
   },
 };
 
+/** A whole number of 64 bits, not negative: a bigint where a number would not be exact. */
+export const unsigned64: ArgumentType<number | bigint> = {
+  shape: builtin("int"),
+  read: (value, path) =>
+    typeof value === "bigint" && value >= 0n ? value : unsigned.read(value, path),
+};
+
 /** A whole number. */
 export const integer: ArgumentType<number> = {
   shape: builtin("int"),
   read(value, path) {
     if (typeof value === "number" && Number.isSafeInteger(value)) return value;
     throw wrongType(path, "integer");
+  },
+};
+
+/** A number. */
+export const number: ArgumentType<number> = {
+  shape: builtin("number"),
+  read(value, path) {
+    if (typeof value === "number") return value;
+    throw wrongType(path, "number");
   },
 };
 

@@ -3,16 +3,20 @@
  *
  * @module
  */
+import { answerTypes } from "./answers.ts";
 import { type Command, command, type CommandTable } from "./command.ts";
 import { dirtyLimitCommands, dirtyRateCommands } from "./dirty_commands.ts";
 import { machineCommands } from "./machine_commands.ts";
 import { migrationCommands } from "./migration_commands.ts";
 import { postcopyCommands } from "./postcopy_commands.ts";
 import { describeSchema } from "./schema.ts";
-import { settingsCommands } from "./settings_commands.ts";
+import { PARAMETER_ANSWERS, settingsCommands } from "./settings_commands.ts";
 import { yankCommands } from "./yank_commands.ts";
 import type { QmpTarget } from "./target.ts";
 import { QMP_VERSION } from "./version.ts";
+
+/** What they answer. */
+export const ANSWERS = answerTypes(PARAMETER_ANSWERS);
 
 /**
  * All commands but the negotiation, which is the session's own.
@@ -29,7 +33,7 @@ export function qmpCommands(target: QmpTarget, shutdown: () => void): CommandTab
       ...target.dirtyRate && dirtyRateCommands(target.dirtyRate),
       ...target.dirtyLimit && dirtyLimitCommands(target.dirtyLimit),
     }),
-    "query-qmp-schema": command({}, () => describeSchema(table)),
+    "query-qmp-schema": command({}, () => describeSchema(table, ANSWERS)),
     "query-version": command({}, () => QMP_VERSION),
     "query-commands": command(
       {},

@@ -6,7 +6,7 @@
  */
 import type { Machine, RunStateChange } from "../machine/machine.ts";
 import { MIGRATION_STATUSES } from "../control/migration_status.ts";
-import { boolean, choice, integer, type Members } from "./argument_types.ts";
+import { boolean, choice, integer, type Members, string } from "./argument_types.ts";
 import type { QmpTarget } from "./target.ts";
 
 /** All events there are, and their data. */
@@ -16,6 +16,7 @@ export const QMP_EVENTS = {
   RESUME: {},
   SHUTDOWN: { guest: boolean, reason: choice(["host-qmp-quit", "guest-shutdown"]) },
   STOP: {},
+  UNPLUG_PRIMARY: { "device-id": string },
 } satisfies Readonly<Record<string, Members>>;
 
 /** An event as QMP writes it. */
@@ -59,7 +60,9 @@ export function followEvents(target: QmpTarget, emit: (event: QmpEvent) => void)
   const unfollowControl = control.onEvent((one) => {
     const { machine } = target;
     if ("data" in one) {
-      if (control.capabilities.events) emit(qmpEvent(one.event, one.data));
+      if (control.capabilities.events || one.event === "UNPLUG_PRIMARY") {
+        emit(qmpEvent(one.event, one.data));
+      }
     } else if (!machine || machine !== followed) { // one that is followed says this itself
       emit(qmpEvent(one.event));
     }

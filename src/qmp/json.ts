@@ -154,7 +154,11 @@ export function writeJson(value: unknown, indent?: string): string {
         (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
       );
     case "number":
-      return Number.isFinite(value) ? String(value) : "null";
+      if (!Number.isFinite(value)) return "null";
+      // Where `String()` ends in zeros that are none.
+      return Number.isInteger(value) && Math.abs(value) < 2 ** 64
+        ? String(BigInt(value))
+        : String(value);
     case "bigint":
     case "boolean":
       return String(value);

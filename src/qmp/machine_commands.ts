@@ -28,15 +28,13 @@ export function machineCommands(
     }),
     "stop": command({}, async () => {
       const { machine } = target;
-      if (runStateOf(target) === "inmigrate") {
-        throw new QmpError("The machine has not arrived: stop it where it is, or when it is here");
-      }
-      if (machine?.running) await machine.stop("paused");
+      if (runStateOf(target) === "inmigrate") startWhenItIsHere(target, false);
+      else if (machine?.running) await machine.stop("paused");
       return {};
     }),
     "cont": command({}, async () => {
-      // What is still to arrive runs when it is here, if it did there.
-      if (runStateOf(target) !== "inmigrate") await requireStartable(target).start();
+      if (runStateOf(target) === "inmigrate") startWhenItIsHere(target, true);
+      else await requireStartable(target).start();
       return {};
     }),
     "quit": command({}, () => {
@@ -49,7 +47,8 @@ export function machineCommands(
       (target.machine?.vcpus ?? []).map((_, index) => ({
         "cpu-index": index,
         "qom-path": `/machine/vcpu[${index}]`,
-        "thread-id": Deno.pid, // a thread's own number is not known to a program in Deno
+        // Only the kernel knows a thread's own number, and only with FFI it can be asked.
+        "thread-id": target.machine?.presence.threadOf(index) || Deno.pid,
         target: "wasm32",
       }))),
     // These machines have no network devices that anybody would have to hear of.
@@ -65,6 +64,14 @@ export function machineCommands(
       () => ({}),
     ),
   };
+}
+
+/** Of what is still to arrive it can only be said whether it is to run then; an image never does. */
+function startWhenItIsHere({ arrival, machine }: QmpTarget, startsRunning: boolean): void {
+  if (arrival) arrival.startsRunning = startsRunning;
+  else if (machine && !startsRunning) {
+    throw new QmpError("The machine has not arrived: stop it where it is, or when it is here");
+  }
 }
 
 function requireStartable({ machine, control }: QmpTarget): Machine {

@@ -10,6 +10,7 @@ import type { MigrationControl } from "../control/migration_control.ts";
 import { isRunning, MIGRATION_STATUSES } from "../control/migration_status.ts";
 import { type MigrationUri, parseUri } from "../transport/uri.ts";
 import { parseChannels } from "../transport/uri_channels.ts";
+import { CHANNELS } from "./answers.ts";
 import { any, boolean, choice, list, optional, string } from "./argument_types.ts";
 import { type Command, command } from "./command.ts";
 import type { JsonValue } from "./json.ts";
@@ -17,7 +18,10 @@ import { QmpError } from "./qmp_error.ts";
 import { runStateOf } from "./run_state.ts";
 import type { QmpTarget } from "./target.ts";
 
-const DESTINATION = { uri: optional(string), channels: optional(list(any)) };
+const OPENED_AT_ONCE: readonly MigrationUri["kind"][] = ["file", "fd"];
+/** Looked at by `parseChannels()`, which knows what belongs together. */
+const channelList = { ...list(any), shape: CHANNELS.shape };
+const DESTINATION = { uri: optional(string), channels: optional(channelList) };
 
 /** The commands. */
 export function migrationCommands(target: QmpTarget): Record<string, Command> {
@@ -26,18 +30,22 @@ export function migrationCommands(target: QmpTarget): Record<string, Command> {
     "migrate": command(
       { ...DESTINATION, detach: optional(boolean), resume: optional(boolean) },
       async ({ uri, channels, resume = false }) => {
+        const to = addressOf(uri, channels);
         if (!resume) refuseWhereItIsNot(target);
         await control.cleanedUp();
-        await control.migrate(addressOf(uri, channels), { resume });
+        const outgoing = await control.migrate(to, { resume });
+        // As in QEMU, what is here is opened before the answer, what is elsewhere is connected after it.
+        if (OPENED_AT_ONCE.includes(to.kind)) await outgoing.opened;
         return {};
       },
     ),
     "migrate-incoming": command(
       { ...DESTINATION, "exit-on-error": optional(boolean) },
       async ({ uri, channels, "exit-on-error": exit = true }) => {
+        const from = addressOf(uri, channels);
         refuseWhereOneIs(target);
         await control.cleanedUp();
-        const incoming = control.migrateIncoming(addressOf(uri, channels));
+        const incoming = control.migrateIncoming(from);
         await incoming.listening;
         if (exit) {
           incoming.completed.catch((error) => {
@@ -64,12 +72,12 @@ export function migrationCommands(target: QmpTarget): Record<string, Command> {
   };
 }
 
-/** Exactly one of the two ways to say where. */
+/** Exactly one of the two ways to say where; a list of no channels is none. */
 function addressOf(
   uri: string | undefined,
-  channels: readonly JsonValue[] | undefined,
+  channels: readonly JsonValue[] = [],
 ): MigrationUri {
-  if ((uri === undefined) === (channels === undefined)) {
+  if ((uri === undefined) === (channels.length === 0)) {
     throw new QmpError("need either 'uri' or 'channels' argument");
   }
   return uri === undefined ? parseChannels(channels) : parseUri(uri);

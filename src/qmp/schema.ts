@@ -1,11 +1,10 @@
 /**
  * What `query-qmp-schema` answers: commands and events with the types of what they take, so that clients
- * know before they ask (QEMU `qapi/introspect.json`, `docs/devel/qapi-code-gen.rst`). Answers are not
- * described: their type is `any`.
+ * know before they ask (QEMU `qapi/introspect.json`, `docs/devel/qapi-code-gen.rst`).
  *
  * @module
  */
-import type { Members, Shape } from "./argument_types.ts";
+import type { ArgumentType, Members, Shape } from "./argument_types.ts";
 import type { CommandTable } from "./command.ts";
 import { QMP_EVENTS } from "./events.ts";
 
@@ -19,19 +18,26 @@ export type SchemaEntity =
 const JSON_TYPES = {
   str: "string",
   int: "int",
+  number: "number",
   bool: "boolean",
   null: "null",
   any: "value",
 } as const;
 
-/** Describes the commands of a table, and all events. */
-export function describeSchema(commands: CommandTable): SchemaEntity[] {
+/**
+ * Describes the commands of a table, and all events.
+ * @param answers What they answer; those that are missing, `{}`.
+ */
+export function describeSchema(
+  commands: CommandTable,
+  answers: Readonly<Record<string, ArgumentType<unknown>>>,
+): SchemaEntity[] {
   const types = new SchemaTypes();
   const described = Array.from(commands, ([name, { arguments: members, outOfBand }]) => ({
     name,
     "meta-type": "command",
     "arg-type": types.nameOfMembers(members),
-    "ret-type": types.nameOf({ kind: "builtin", name: "any" }),
+    "ret-type": types.nameOf(answers[name]?.shape ?? { kind: "object", members: {} }),
     ...outOfBand && { "allow-oob": true },
   }));
   const events = Object.entries(QMP_EVENTS).map(([name, data]) => ({

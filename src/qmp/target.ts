@@ -4,6 +4,7 @@
  * @module
  */
 import type { DirtyRateOptions, DirtyRateResult } from "../control/dirty_rate.ts";
+import type { Arrival } from "../control/machine_target.ts";
 import type { MigrationControl } from "../control/migration_control.ts";
 import type { Machine } from "../machine/machine.ts";
 
@@ -49,6 +50,8 @@ export interface QmpTarget {
   readonly control: MigrationControl;
   /** The machine, as soon as there is one and not an image of one. It may come with a migration. */
   readonly machine?: Machine | undefined;
+  /** What becomes of a machine that arrives, if it can be said. */
+  readonly arrival?: Arrival | undefined;
   /** Without it there are no commands for it. */
   readonly dirtyRate?: DirtyRateMeter;
   /** Without it there are no commands for it. */

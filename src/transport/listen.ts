@@ -13,7 +13,12 @@ import { Endpoint } from "./endpoint.ts";
 import { fileSpec } from "./file_channel.ts";
 import { Listener } from "./listener.ts";
 import { openCommand, openInherited } from "./local.ts";
-import { openingError, requireVsock, type TransportOptions } from "./options.ts";
+import {
+  type ListenOptions,
+  openingError,
+  requireVsock,
+  type TransportOptions,
+} from "./options.ts";
 import { codeOf } from "./os_error.ts";
 import { familyOf, formatTcp, type TcpUri } from "./tcp_uri.ts";
 import { secureListener } from "./tls_connection.ts";
@@ -29,9 +34,14 @@ import { waitFor } from "./wait.ts";
  * @throws {TransportError} If it cannot listen or open there, or has no credentials for TLS.
  * @throws {CancelledError} If the signal was aborted.
  */
-export async function listen(uri: MigrationUri, options: TransportOptions = {}): Promise<Listener> {
+export async function listen(
+  uri: MigrationUri,
+  { tls, ...options }: ListenOptions = {},
+): Promise<Listener> {
   const plain = await listenPlain(uri, options);
-  return options.tls === undefined ? plain : await secureListener(plain, options.tls, options);
+  if (tls === undefined) return plain;
+  const source = typeof tls === "function" ? tls : () => Promise.resolve(tls);
+  return await secureListener(plain, source, options);
 }
 
 async function listenPlain(uri: MigrationUri, options: TransportOptions): Promise<Listener> {

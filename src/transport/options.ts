@@ -6,7 +6,7 @@
 import { TransportError } from "../errors.ts";
 import type { SpareWorkers } from "../threads/spare_workers.ts";
 import { codeOf, reasonOf } from "./os_error.ts";
-import type { TlsOptions } from "./tls_options.ts";
+import type { TlsOptions, TlsSource } from "./tls_options.ts";
 import { formatUri, type MigrationUri, type VsockUri } from "./uri.ts";
 import type { WaitOptions } from "./wait.ts";
 
@@ -31,6 +31,12 @@ export interface TransportOptions extends SocketOptions, WaitOptions {
   readonly tls?: TlsOptions | undefined;
   /** Where there may be threads for TLS already; they stay the caller's. */
   readonly spares?: SpareWorkers | undefined;
+}
+
+/** The same for a listener, whose encryption may change from one connection to the next. */
+export interface ListenOptions extends Omit<TransportOptions, "tls"> {
+  /** Encrypts connections, if it is there. */
+  readonly tls?: TlsOptions | TlsSource | undefined;
 }
 
 /**

@@ -12,7 +12,7 @@ import type { Connection } from "./connection.ts";
 import { Endpoint } from "./endpoint.ts";
 import { Listener } from "./listener.ts";
 import { loadCredentials } from "./tls_credentials.ts";
-import type { TlsOptions, TlsSetup } from "./tls_options.ts";
+import type { TlsOptions, TlsSetup, TlsSource } from "./tls_options.ts";
 import type { TransportOptions } from "./options.ts";
 import { reasonOf } from "./os_error.ts";
 import type { FromTlsSession, TlsSessionStart } from "./tls_session.ts";
@@ -139,21 +139,39 @@ export async function secure(
   }
 }
 
+/** The credentials as they were read for the same options. */
+class ServerSetup {
+  #tls: TlsOptions | undefined;
+  #setup: Promise<TlsSetup> | undefined;
+
+  constructor(private readonly source: TlsSource) {}
+
+  /** @returns Nothing if connections are not encrypted now. */
+  async current(): Promise<TlsSetup | undefined> {
+    const tls = await this.source();
+    if (tls !== this.#tls) {
+      this.#tls = tls;
+      this.#setup = tls && loadCredentials(tls, "server");
+    }
+    return await this.#setup;
+  }
+}
+
 /**
  * Makes a listener one whose connections are encrypted; who fails at that is turned away.
  * @param plain Where connections come from; it is closed with the new one.
- * @param tls The credentials.
+ * @param source The credentials, asked for now and for each connection.
  * @param options Who is told of those, and where there may be threads already.
- * @throws {TransportError} If the credentials cannot be used; `plain` is closed then.
+ * @throws {TransportError} If the credentials cannot be used now; `plain` is closed then.
  */
 export async function secureListener(
   plain: Listener,
-  tls: TlsOptions,
+  source: TlsSource,
   options: Pick<TransportOptions, "onRefused" | "spares"> = {},
 ): Promise<Listener> {
-  let setup: TlsSetup;
+  const credentials = new ServerSetup(source);
   try {
-    setup = await loadCredentials(tls, "server");
+    await credentials.current();
   } catch (error) {
     await plain.close();
     throw error;
@@ -167,9 +185,13 @@ export async function secureListener(
   });
   const handshake = async (endpoint: Endpoint): Promise<void> => {
     try {
+      const setup = await credentials.current();
       const timing = { signal: over.signal, timeoutMs: HANDSHAKE_TIMEOUT_MS };
-      listener.offer(await secure(endpoint, setup, { ...timing, spares: options.spares }));
+      listener.offer(
+        setup ? await secure(endpoint, setup, { ...timing, spares: options.spares }) : endpoint,
+      );
     } catch (thrown) {
+      await endpoint.close();
       if (over.signal.aborted) return;
       const { message } = asMigrationError(thrown);
       options.onRefused?.(

@@ -28,6 +28,12 @@ export interface TlsOptions {
   readonly authorization?: AuthorizationList;
 }
 
+/**
+ * What a listener asks for each connection; as long as it is the same object, its files are not read again.
+ * @returns Nothing for connections that are not encrypted.
+ */
+export type TlsSource = () => Promise<TlsOptions | undefined>;
+
 /** What a thread needs to speak TLS on a connection: it is posted to it. */
 export interface TlsSetup {
   /** Which side this is: a source is the client. */

@@ -62,6 +62,43 @@ Deno.test("--qmp without a URI waits for commands, migrates at them, and stays u
   }
 });
 
+Deno.test("--qmp: a machine that has arrived is sent on, and back to where it was", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const first = await driven(["send", "--guest", "beat", "--ram", "1M"], `${folder}/1`);
+    const second = await driven(["receive", "--guest", "beat"], `${folder}/2`);
+    const third = await driven(["receive", "--guest", "beat", "--ram", "1M"], `${folder}/3`);
+    await using _ = new AsyncDisposableStack();
+    for (const { ferry, qmp } of [first, second, third]) {
+      _.use(ferry);
+      _.use(qmp);
+    }
+    type Driven = typeof first;
+    const move = async (from: Driven, to: Driven) => {
+      await to.qmp.execute("migrate-incoming", { uri: "tcp:127.0.0.1:0" });
+      await from.qmp.execute("migrate", { uri: await to.ferry.listening() });
+      for (const { ferry } of [from, to]) await ferry.waitForStatus("completed");
+      assertEquals(await from.qmp.execute("query-status"), {
+        status: "postmigrate",
+        running: false,
+      });
+      assertEquals(await to.qmp.execute("query-status"), { status: "running", running: true });
+    };
+    await assertRejects(
+      () => second.qmp.execute("migrate", { uri: "tcp:127.0.0.1:1" }),
+      QmpCommandError,
+      "waiting for an incoming migration",
+    );
+    await move(first, second);
+    await move(second, third);
+    await move(third, second);
+    for (const { qmp } of [second, third]) await qmp.execute("quit");
+    assertEquals((await third.ferry.succeeded())["status"], "completed");
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("--qmp with a URI begins at once; a failed migration leaves the guest where it runs", async () => {
   const folder = await Deno.makeTempDir();
   try {

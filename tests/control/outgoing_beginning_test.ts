@@ -36,7 +36,7 @@ for (
     const set = settings(capabilities);
     await using link = new OutgoingLink({
       ...{ uri: parseUri(destination.uri), machine: source, ...set },
-      statistics: new OutgoingStatistics(machine.ram),
+      statistics: new OutgoingStatistics(machine.ram, 300),
       allSent: () => false,
     });
     await link.connect();
@@ -85,13 +85,17 @@ for (const given of [true, false]) {
     await here.start();
     const incoming = there.incoming("tcp:127.0.0.1:0");
     const statuses: string[] = [];
+    const unplugged: string[] = [];
     const migration = here.migrate(formatUri(await incoming.listening), {
-      onEvent: (event) =>
-        "data" in event && "status" in event.data && statuses.push(event.data.status),
+      onEvent: (event) => {
+        if (event.event === "MIGRATION") statuses.push(event.data.status);
+        if (event.event === "UNPLUG_PRIMARY") unplugged.push(event.data["device-id"]);
+      },
     });
     await until(() => migration.status === "wait-unplug");
     assertEquals(migration.info().ram, undefined); // no figures yet, as in QEMU
     assert(here.running);
+    assertEquals(unplugged, ["nic"]);
     if (given) {
       instance.held = false;
       await migration.completed;

@@ -25,7 +25,7 @@ async function withLinks(
       uri: parseUri(uri),
       machine: source,
       ...settings(capabilities),
-      statistics: new OutgoingStatistics(machine.ram),
+      statistics: new OutgoingStatistics(machine.ram, 300),
       allSent: () => false,
     })
   );

@@ -5,7 +5,7 @@ import { ChannelCounters } from "../../src/threads/channel_counters.ts";
 
 function statistics() {
   const ram = GuestRam.create([{ name: "ram", length: 100 * 4096 }]);
-  const made = new OutgoingStatistics(ram);
+  const made = new OutgoingStatistics(ram, 300);
   const channels = [new ChannelCounters(), new ChannelCounters()];
   channels.forEach((channel) => made.addChannel(channel));
   return { statistics: made, channels };
@@ -29,6 +29,16 @@ Deno.test("OutgoingStatistics.info() has QMP's keys and no more than the status 
   assertEquals(active.ram!.remaining, 4096);
   assertEquals(active.downtime, undefined);
   assertEquals(made.info("completed", 4096).ram!.remaining, 0);
+});
+
+Deno.test("OutgoingStatistics expects the limit of the downtime, then what was measured, then nothing", () => {
+  const { statistics: figures } = statistics();
+  assertEquals(figures.info("active", 0)["expected-downtime"], 300);
+  figures.expectedDowntime = 4.6;
+  assertEquals(figures.info("pre-switchover", 0)["expected-downtime"], 5);
+  figures.guestStops();
+  figures.guestRuns();
+  assertEquals(figures.info("postcopy-active", 0)["expected-downtime"], undefined);
 });
 
 Deno.test("OutgoingStatistics adds channels up", () => {

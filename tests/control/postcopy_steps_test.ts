@@ -40,7 +40,7 @@ async function withLink(
   const source = new MachineSource(machine);
   source.markAllDirty();
   using destination = new ScriptedDestination();
-  const statistics = new OutgoingStatistics(machine.ram);
+  const statistics = new OutgoingStatistics(machine.ram, 300);
   const set = settings({ "postcopy-ram": true, ...capabilities }, {
     "max-postcopy-bandwidth": bandwidth,
   });

@@ -5,6 +5,7 @@
  * @module
  */
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import { Descriptor, DescriptorMonitor, errorWords } from "../support/descriptor_monitor.ts";
 import { assertSameMemory } from "../support/guest_memory.ts";
 import type { Qemu } from "../support/qemu.ts";
 import { type QemuLab, qemuTest } from "../support/qemu_lab.ts";
@@ -31,6 +32,9 @@ const CASES: Readonly<Record<string, Case>> = {
   "/migration/multifd/file/mapped-ram/live": { multifd: true, live: true },
   "/migration/multifd/file/mapped-ram/dio": { multifd: true, live: false, direct: true },
   "/migration/multifd/file/mapped-ram/fdset": { multifd: true, live: false, fdset: true },
+  "/migration/multifd/file/mapped-ram/fdset/dio": {
+    ...{ multifd: true, live: false, fdset: true, direct: true },
+  },
 };
 
 async function set(qemu: Qemu, { multifd, direct = false }: Case): Promise<void> {
@@ -46,18 +50,33 @@ function options({ multifd, direct = false }: Case): string[] {
 /** A descriptor in QEMU. */
 const FD = 5;
 
-/** A file as QEMU is to open it, and what QEMU is started with for that. */
-function opened({ fdset }: Case, path: string, redirection: "<" | ">", offset = 0) {
-  if (!fdset) return { uri: `file:${path},offset=${offset}` };
-  const args = ["-add-fd", `fd=${FD},set=1`];
-  const descriptors = { [FD]: `${redirection}${path}` };
-  return { uri: `file:/dev/fdset/1,offset=${offset}`, args, descriptors };
+/** A file as QEMU is to open it, and what QEMU is started with and given for that. */
+function opened(lab: QemuLab, how: Case, path: string, redirection: "<" | ">", offset = 0) {
+  const { fdset, direct } = how;
+  const uri = fdset ? `file:/dev/fdset/1,offset=${offset}` : `file:${path},offset=${offset}`;
+  if (!fdset || !direct) {
+    const args = fdset ? ["-add-fd", `fd=${FD},set=1`] : [];
+    const descriptors = fdset ? { [FD]: `${redirection}${path}` } : {};
+    return { uri, start: { args, descriptors }, give: () => Promise.resolve() };
+  }
+  const monitor = lab.unix(`monitor-${lab.resources.length}`);
+  const give = async () => {
+    const talk = lab.use(await DescriptorMonitor.connect(monitor));
+    // The main channel's is an ordinary one.
+    for (const around of [false, true]) {
+      using descriptor = Descriptor.open(path, redirection, around);
+      const given = await talk.execute("add-fd", { "fdset-id": 1 }, descriptor);
+      assertEquals(errorWords(given), "");
+    }
+  };
+  return { uri, start: { args: ["-qmp", `${monitor},server=on,wait=off`] }, give };
 }
 
 /** A QEMU that runs for a while and is then in a file. */
 async function writeFile(lab: QemuLab, how: Case, path: string): Promise<Qemu> {
-  const { uri, ...descriptors } = opened(how, path, ">");
-  const source = await lab.qemu("10.0", { name: "source", guest, ...descriptors });
+  const { uri, start, give } = opened(lab, how, path, ">");
+  const source = await lab.qemu("10.0", { name: "source", guest, ...start });
+  await give();
   await set(source, how);
   await source.serial.waitForHeartbeats(2);
   if (!how.live) await source.stop();
@@ -74,10 +93,11 @@ async function loadFile(
   source: Qemu,
   offset = 0,
 ): Promise<Qemu> {
-  const { uri, ...descriptors } = opened(how, path, "<", offset);
+  const { uri, start, give } = opened(lab, how, path, "<", offset);
   const destination = await lab.qemu("10.0", {
-    ...{ name: path, guest, incoming: "defer", paused: true, ...descriptors },
+    ...{ name: path, guest, incoming: "defer", paused: true, ...start },
   });
+  await give();
   await set(destination, how);
   await destination.migrateIncoming(uri);
   await destination.waitForStatus("completed");

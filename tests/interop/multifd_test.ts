@@ -198,7 +198,10 @@ qemuTest("QEMU 10.0 → Ferry, which is told how only once it listens, as libvir
     ...{ "multifd-channels": 4, "multifd-compression": "zstd" },
   });
   const refused = await assertRejects(
-    () => qmp.execute("migrate-set-parameters", { "tls-creds": "/nowhere" }),
+    () =>
+      qmp.execute("migrate-set-capabilities", {
+        capabilities: [{ capability: "multifd", state: false }],
+      }),
     Error,
   );
   assert(refused.message.includes("must be set before incoming starts"), refused.message);

@@ -37,7 +37,17 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   "migrate-continue.state": ["postcopy-device"],
   "MIGRATION.status": ["postcopy-device"],
   "migrate-set-parameters.multifd-compression": ["qatzip", "qpl", "uadk"],
+  "query-migrate-parameters.multifd-compression": ["qatzip", "qpl", "uadk"],
+  "query-migrate.status": ["postcopy-device"],
+  "query-cpus-fast[].target": ["wasm32"],
 };
+
+/** What Ferry says beside what QEMU 10.0 says; the latencies are QEMU's from 10.1 on. */
+const OURS: readonly string[] = [
+  ...["latency", "vcpu-latency", "non-vcpu-latency", "latency-dist", "latency-p50", "latency-p99"]
+    .map((name) => `query-migrate.postcopy-${name}`),
+  ...["postcopy-faults", "multifd-channels", "dirty-log"].map((name) => `query-migrate.${name}`),
+];
 
 /** Asserts that what Ferry takes is of QEMU's type: the same members, words that QEMU has, too. */
 function assertTakes(ferry: Schema, qemu: Schema, names: readonly [string, string], at: string) {
@@ -49,10 +59,8 @@ function assertTakes(ferry: Schema, qemu: Schema, names: readonly [string, strin
   assertEquals(ours["json-type"], theirs["json-type"], at);
   switch (ours["meta-type"]) {
     case "object": {
-      const more = ((theirs["variants"] ?? []) as JsonObject[])
-        .flatMap((each) => members(qemu.get(String(each["type"]))!));
       const known = new Map(members(theirs).map((each) => [each["name"], each]));
-      const inner = new Map(more.map((each) => [each["name"], each]));
+      const inner = new Map(variantsOf(qemu, theirs).map((each) => [each["name"], each]));
       for (const each of members(ours)) {
         const name = String(each["name"]);
         const other = known.get(name) ?? inner.get(name);
@@ -78,8 +86,47 @@ function assertTakes(ferry: Schema, qemu: Schema, names: readonly [string, strin
   }
 }
 
+/** The members that an object has only with some values of another one, at any depth. */
+function variantsOf(qemu: Schema, type: JsonObject): JsonObject[] {
+  return ((type["variants"] ?? []) as JsonObject[]).flatMap((each) => {
+    const variant = qemu.get(String(each["type"]))!;
+    return [...(variant["members"] ?? []) as JsonObject[], ...variantsOf(qemu, variant)];
+  });
+}
+
+/** Asserts that what Ferry answers is of QEMU's type: nothing that must be there is missing. */
+function assertGives(ferry: Schema, qemu: Schema, names: readonly [string, string], at: string) {
+  const [ours, theirs] = [ferry.get(names[0])!, qemu.get(names[1])!];
+  if (ours["json-type"] === "value") return;
+  assertEquals(ours["meta-type"], theirs["meta-type"], at);
+  assertEquals(ours["json-type"], theirs["json-type"], at);
+  const both = (member: string): [string, string] => [String(ours[member]), String(theirs[member])];
+  if (ours["meta-type"] === "array") {
+    assertGives(ferry, qemu, both("element-type"), `${at}[]`);
+  } else if (ours["meta-type"] === "enum") {
+    const words = new Set([...theirs["values"] as string[], ...ELSEWHERE[at] ?? []]);
+    assertEquals((ours["values"] as string[]).filter((each) => !words.has(each)), [], at);
+  } else if (ours["meta-type"] === "object") {
+    const given = new Map((ours["members"] as JsonObject[]).map((each) => [each["name"], each]));
+    const always = theirs["members"] as JsonObject[];
+    for (const { name, ...rest } of always) {
+      if ("default" in rest) continue;
+      assert(given.has(name) && !("default" in given.get(name)!), `${at} may lack ${name}`);
+    }
+    const known = new Map(
+      [...always, ...variantsOf(qemu, theirs)].map((each) => [each["name"], each]),
+    );
+    for (const [name, { type }] of given) {
+      const path = `${at}.${name}`;
+      const other = known.get(name);
+      assert(other || OURS.includes(path), `QEMU's ${at} has no ${name}`);
+      if (other) assertGives(ferry, qemu, [String(type), String(other["type"])], path);
+    }
+  }
+}
+
 qemuTest(
-  "Every argument of Ferry's commands, and each event's data, has the type that QEMU's schema says",
+  "Every argument and answer of Ferry's commands, and each event's data, has the type that QEMU's schema says",
   { needs: ["10.0"] },
   async (lab) => {
     const talks = await bothTalks(lab, false);
@@ -93,13 +140,18 @@ qemuTest(
       assertEquals(kind, other["meta-type"], name);
       assertTakes(ferry!, qemu!, [String(args), String(other["arg-type"])], name);
       assertEquals(ferry!.get(name)!["allow-oob"], other["allow-oob"], name);
+      const answers = [ferry!.get(name)!, other].map((each) => String(each["ret-type"]));
+      if (kind === "command") assertGives(ferry!, qemu!, answers as [string, string], name);
     }
     // The shell reads QEMU's as it reads Ferry's.
     const shell = new ShellCompletion([], readJson(JSON.stringify([...qemu!.values()])));
     assertEquals(shell.complete("migrate-set-parameters multifd-compression=zl")[0], [
       "multifd-compression=zlib ",
     ]);
-    assertEquals(shell.complete('migrate channels=[{"addr":{"transp')[0], ['transport"']);
-    assertEquals(shell.complete('migrate channels=[{"addr":{"transport":"so')[0], ['socket"']);
+    const own = new ShellCompletion([], readJson(JSON.stringify([...ferry!.values()])));
+    for (const each of [shell, own]) {
+      assertEquals(each.complete('migrate channels=[{"addr":{"transp')[0], ['transport"']);
+      assertEquals(each.complete('migrate channels=[{"addr":{"transport":"so')[0], ['socket"']);
+    }
   },
 );

@@ -4,38 +4,22 @@
  *
  * @module
  */
-import { assert, assertEquals } from "@std/assert";
-import { Served, type Talk } from "../qmp/fixtures/served.ts";
-import { isJsonObject, type JsonObject, type JsonValue } from "../support/json.ts";
-import { type QemuLab, qemuTest } from "../support/qemu_lab.ts";
-import { QmpClient } from "../support/qmp_client.ts";
-import { bothSides, bothTalks } from "./qmp_compared.ts";
-
-/** Types in place of values; an array's elements are as its first. */
-function shapeOf(value: JsonValue | undefined): JsonValue {
-  if (Array.isArray(value)) return value.slice(0, 1).map(shapeOf);
-  if (!isJsonObject(value)) return value === null ? "null" : typeof value;
-  return Object.fromEntries(
-    Object.keys(value).sort().map((key) => [key, shapeOf(value[key])]),
-  );
-}
-
-/** Asserts that all of one shape is there; more may be. */
-function assertHas(actual: JsonValue, expected: JsonValue, what: string): void {
-  if (!isJsonObject(expected) || !isJsonObject(actual)) return assertEquals(actual, expected, what);
-  for (const [key, shape] of Object.entries(expected)) {
-    assert(key in actual, `${what} lacks ${key}`);
-    assertHas(actual[key]!, shape!, `${what}.${key}`);
-  }
-}
-
-/** What an answer is, apart from its words: what was returned, or the error's class. */
-function kindOf(message: JsonObject): JsonValue {
-  const id = "id" in message && { id: message["id"]! };
-  if ("event" in message) return { event: message["event"]! };
-  if (isJsonObject(message["error"])) return { error: message["error"]["class"]!, ...id };
-  return "return" in message ? { return: "…", ...id } : shapeOf(message);
-}
+import { assertEquals } from "@std/assert";
+import type { Talk } from "../qmp/fixtures/served.ts";
+import type { JsonObject, JsonValue } from "../support/json.ts";
+import { qemuTest } from "../support/qemu_lab.ts";
+import type { QmpClient } from "../support/qmp_client.ts";
+import {
+  assertHas,
+  bothSides,
+  bothTalks,
+  enabled,
+  type Ends,
+  ferryEnds,
+  kindOf,
+  qemuEnds,
+  shapeOf,
+} from "./qmp_compared.ts";
 
 const SENTINEL = '{"execute":"query-name","id":"sentinel"}\n';
 
@@ -261,30 +245,6 @@ qemuTest(
   async (lab) => await compare(await bothTalks(lab, true), ARRIVING),
 );
 
-/** Both ends of a migration, and what was heard of it. */
-interface Ends {
-  readonly source: QmpClient;
-  readonly destination: QmpClient;
-}
-
-async function qemuEnds(lab: QemuLab): Promise<Ends> {
-  const connect = async (name: string, incoming?: string) => {
-    const path = lab.path(name);
-    const args = ["-qmp", `unix:${path},server=on,wait=off`];
-    await lab.qemu("10.0", { name, args, ...incoming && { incoming } });
-    return lab.use(await QmpClient.connect(`unix:${path}`));
-  };
-  return { source: await connect("source"), destination: await connect("destination", "defer") };
-}
-
-async function ferryEnds(lab: QemuLab): Promise<Ends> {
-  const connect = async (arrives: boolean) => {
-    const { server } = lab.use(await Served.create({ arrives }));
-    return lab.use(await QmpClient.connect(server.uri));
-  };
-  return { source: await connect(false), destination: await connect(true) };
-}
-
 /** Runs one session, from the settings to what both sides say at the end. */
 async function session({ source, destination }: Ends, on: readonly string[]) {
   const set = { capabilities: ["events", "return-path", ...on].map(enabled) };
@@ -318,8 +278,6 @@ async function session({ source, destination }: Ends, on: readonly string[]) {
   );
   return { answers, events };
 }
-
-const enabled = (capability: string) => ({ capability, state: true });
 
 for (const on of [[], ["pause-before-switchover"], ["multifd"]]) {
   qemuTest(

@@ -8,6 +8,7 @@ import { ImageSource } from "../../src/control/image_source.ts";
 import { ImageTarget } from "../../src/control/image_target.ts";
 import { IncomingMigration } from "../../src/control/incoming.ts";
 import { changeCapabilities, defaultCapabilities } from "../../src/control/capabilities.ts";
+import { MigrationControl } from "../../src/control/migration_control.ts";
 import { OutgoingMigration } from "../../src/control/outgoing.ts";
 import {
   changeParameters,
@@ -23,6 +24,7 @@ import type { Qemu } from "../support/qemu.ts";
 import { checkSweep } from "../support/sweep_check.ts";
 import { SweepGuest } from "../support/sweep_guest.ts";
 import { type Credentials, HOST, tlsObject, tlsQemuTest, useTls } from "../support/tls_qemu.ts";
+import { untilTaken } from "./qmp_sides.ts";
 import "../support/load_libc.ts";
 
 const guest = new SweepGuest({ fill: 1024, paceMs: 5 });
@@ -337,4 +339,47 @@ for (const version of ["10.0", "7.2"] as const) {
     await destination.waitForStatus("completed");
     await assertSameMemory(source, destination);
   });
+}
+
+for (const channels of [0, 2]) {
+  tlsQemuTest(
+    `What a destination that listens already is told of TLS holds for who connects then, with ${channels} channels`,
+    ["10.0"],
+    async (lab, { folder }) => {
+      const source = await lab.qemu("10.0", {
+        ...{ name: "source", guest, args: tlsObject(folder, "client") },
+      });
+      await setMultifd(source, channels);
+      await useTls(source);
+      await source.serial.waitForHeartbeats(1);
+
+      // QEMU itself.
+      const destination = await lab.qemu("10.0", {
+        ...{ name: "destination", guest, paused: true, incoming: "defer" },
+        args: tlsObject(folder, "server"),
+      });
+      await setMultifd(destination, channels);
+      await destination.migrateIncoming("tcp:127.0.0.1:0");
+      await useTls(destination);
+      await source.migrateAndWait(await destination.listening());
+      await source.waitForRunState("postmigrate");
+      await source.cont();
+
+      const target = new ImageTarget(() => Promise.resolve());
+      const control = new MigrationControl({ target: () => target });
+      control.setCapabilities({ multifd: channels > 0 });
+      control.setParameters({ "multifd-channels": Math.max(1, channels) });
+      const incoming = control.migrateIncoming("tcp:127.0.0.1:0");
+      const uri = formatUri(await incoming.listening);
+      control.setParameters({ "tls-creds": folder, "tls-authz": "C=GB,CN=nobody" });
+      await source.migrate(uri);
+      await source.waitForStatus("failed");
+      assertEquals(control.status, "setup");
+      control.setParameters({ "tls-authz": FRIEND });
+      await untilTaken(() => source.migrate(uri)); // QEMU says that it has failed before it has tidied up
+      await source.waitForStatus("completed");
+      assertEquals((await incoming.completed).status, "completed");
+      await control.cleanedUp();
+    },
+  );
 }

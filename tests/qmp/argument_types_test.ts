@@ -11,9 +11,18 @@ import {
   string,
   stringOrNull,
   unsigned,
+  unsigned64,
 } from "../../src/qmp/argument_types.ts";
 import type { JsonObject } from "../../src/qmp/json.ts";
 import { QmpError } from "../../src/qmp/qmp_error.ts";
+
+Deno.test("unsigned64 takes what a number cannot hold, too", () => {
+  assertEquals(unsigned64.read(5, "x"), 5);
+  assertEquals(unsigned64.read(2n ** 64n - 1n, "x"), 2n ** 64n - 1n);
+  for (const value of [-1, -(2n ** 60n), 1.5, 1e20, "5", null]) {
+    assertThrows(() => unsigned64.read(value, "x"), QmpError, "Parameter 'x' expects uint64");
+  }
+});
 
 const MEMBERS = {
   text: string,

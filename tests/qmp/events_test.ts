@@ -1,12 +1,15 @@
 import { assert, assertEquals } from "@std/assert";
 import { MachineSource } from "../../src/control/machine_source.ts";
 import { MachineTarget } from "../../src/control/machine_target.ts";
+import { MigratableMachine } from "../../src/control/migratable_machine.ts";
 import { MigrationControl } from "../../src/control/migration_control.ts";
 import { Machine } from "../../src/machine/machine.ts";
 import { followEvents, type QmpEvent, qmpEvent } from "../../src/qmp/events.ts";
 import type { QmpTarget } from "../../src/qmp/target.ts";
 import { formatUri } from "../../src/transport/uri.ts";
+import { bool, vmstate } from "../../src/vmstate/mod.ts";
 import { Pair, settings } from "../control/fixtures/pair.ts";
+import { until } from "../machine/fixtures/until.ts";
 import { smallMachine } from "./fixtures/served.ts";
 
 /** What clients of a target are told, without the rounds, whose number depends on time. */
@@ -66,6 +69,28 @@ Deno.test("A migration's statuses are told only with the capability events", asy
       events ? ["setup", "active", "RESUME", "completed"] : ["RESUME"],
     );
   }
+});
+
+Deno.test("That a guest is to give a device back is told whatever the capability events is", async () => {
+  const instance = { held: true };
+  const description = vmstate("nic", {
+    fields: { held: bool() },
+    devUnplugPending: (nic) => nic.held,
+  });
+  const devices = [{ description, instance }, { description, instance, instanceId: 3 }];
+  await using machine = await MigratableMachine.create({
+    ...{ name: "m", ram: { ram: 65536 }, devices },
+  });
+  const told: QmpEvent[] = [];
+  const { control } = machine;
+  const end = followEvents({ control, machine, quit: () => {} }, (event) => told.push(event));
+  const outgoing = await control.migrate("exec:cat >/dev/null");
+  await until(() => outgoing.status === "wait-unplug");
+  assert(told.every(({ event }) => event === "UNPLUG_PRIMARY"));
+  assertEquals(told.map(({ data }) => data), [{ "device-id": "nic" }, { "device-id": "nic/3" }]);
+  outgoing.cancel();
+  await outgoing.completed.catch(() => {});
+  end();
 });
 
 Deno.test("Machines that are made by their migrations are followed from then on", async () => {

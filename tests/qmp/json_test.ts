@@ -90,6 +90,17 @@ Deno.test("writeJson() writes one line of ASCII that reads back", () => {
   assertEquals(readJson(text), value);
 });
 
+Deno.test("writeJson() writes whole numbers with all of their digits", () => {
+  assertEquals(writeJson(9223372036853727232), "9223372036853727232");
+  assertEquals(writeJson(-(2 ** 60)), "-1152921504606846976");
+  assertEquals([2 ** 64, 0, -0, 1e300].map((each) => writeJson(each)), [
+    "18446744073709552000",
+    "0",
+    "0",
+    "1e+300",
+  ]);
+});
+
 Deno.test("writeJson() leaves out what is undefined, and refuses what JSON has not", () => {
   assertEquals(writeJson({ a: undefined, b: 1 }), '{"b": 1}');
   assertEquals(writeJson(NaN), "null");

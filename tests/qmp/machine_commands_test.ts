@@ -1,4 +1,5 @@
-import { assertEquals, assertRejects } from "@std/assert";
+import "../support/load_libc.ts";
+import { assert, assertEquals, assertRejects } from "@std/assert";
 import { MachineTarget } from "../../src/control/machine_target.ts";
 import { MigrationControl } from "../../src/control/migration_control.ts";
 import { Machine } from "../../src/machine/machine.ts";
@@ -35,13 +36,19 @@ Deno.test("query-uuid shows which machine it is", async () => {
   assertEquals(await run(commands, "query-uuid"), { UUID: uuid });
 });
 
-Deno.test("A machine that has not arrived cannot be stopped, and runs as it did there", async () => {
+Deno.test("Of a machine that has not arrived it can be said whether it will run", async () => {
   await using machine = await smallMachine(false);
   const control = new MigrationControl({ target: () => new MachineTarget(machine) });
   const commands = machineCommands({ control, machine, quit }, quit);
   assertEquals(await run(commands, "query-status"), { status: "inmigrate", running: false });
   assertEquals(await run(commands, "cont"), {});
   await assertRejects(() => run(commands, "stop"), QmpError, "The machine has not arrived");
+  const { arrival } = machine;
+  const told = machineCommands({ control, machine, quit, arrival }, quit);
+  assertEquals(await run(told, "stop"), {});
+  assertEquals(arrival, { startsRunning: false });
+  assertEquals(await run(told, "cont"), {});
+  assertEquals(arrival, { startsRunning: true });
   assertEquals(machine.runState, "prelaunch");
 });
 
@@ -62,15 +69,21 @@ Deno.test("The machine is described in QEMU's shapes", async () => {
   const commands = machineCommands({ control: new MigrationControl({}), machine, quit }, quit);
   assertEquals(await run(commands, "query-name"), { name: "two" });
   assertEquals(await run(commands, "query-uuid"), { UUID: "00000000-0000-0000-0000-000000000000" });
-  assertEquals(
-    await run(commands, "query-cpus-fast"),
-    [0, 1].map((index) => ({
+  const vcpus = (threads: readonly number[]) =>
+    threads.map((thread, index) => ({
       "cpu-index": index,
       "qom-path": `/machine/vcpu[${index}]`,
-      "thread-id": Deno.pid,
+      "thread-id": thread,
       target: "wasm32",
-    })),
-  );
+    }));
+  assertEquals(await run(commands, "query-cpus-fast"), vcpus([Deno.pid, Deno.pid]));
+  await machine.start();
+  const threads = [0, 1].map((vcpu) => machine.presence.threadOf(vcpu));
+  assertEquals(await run(commands, "query-cpus-fast"), vcpus(threads));
+  const { stdout } = await new Deno.Command("ls", { args: [`/proc/${Deno.pid}/task`] }).output();
+  const ours = new TextDecoder().decode(stdout).trim().split("\n").map(Number);
+  assert(threads.every((thread) => thread !== Deno.pid && ours.includes(thread)), `${threads}`);
+  assert(threads[0] !== threads[1]);
 });
 
 Deno.test("announce-self wants its four numbers, and then nothing happens", async () => {

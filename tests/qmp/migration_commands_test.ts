@@ -110,12 +110,12 @@ Deno.test("A machine that has left or not arrived is not sent, and none arrives 
 
 const REFUSED: readonly (readonly [string, JsonObject, string])[] = [
   ["migrate", {}, "need either 'uri' or 'channels' argument"],
-  ["migrate", { uri: "tcp:h:1", channels: [] }, "need either 'uri' or 'channels' argument"],
+  ["migrate", { uri: "tcp:h:1", channels: [{}] }, "need either 'uri' or 'channels' argument"],
   ["migrate", { uri: 5 }, "Invalid parameter type for 'uri', expected: string"],
   ["migrate", { uri: "nonsense" }, '"nonsense": not a migration URI'],
   ["migrate", { uri: "tcp:h:1", resume: true }, "Cannot resume if there is no paused migration"],
   ["migrate", { uri: "tcp:h:1", x: 1 }, "Parameter 'x' is unexpected"],
-  ["migrate", { channels: [] }, "channels has no entry of channel-type main"],
+  ["migrate", { channels: [] }, "need either 'uri' or 'channels' argument"],
   ["migrate", { channels: [{ "channel-type": "cpr" }] }, 'channel-type "cpr" is not supported'],
   ["migrate", { channels: [{ "channel-type": "main" }] }, "channels[0].addr is missing"],
   ["migrate-continue", {}, "Parameter 'state' is missing"],
@@ -157,6 +157,27 @@ Deno.test("A migration that cannot connect has failed, and another can begin", a
     assert(String(info["error-desc"]).includes("connection refused"));
   }
   assertEquals(await client.execute("query-status"), { status: "running", running: true });
+});
+
+Deno.test("A file or descriptor that cannot be opened is said in the answer, and the migration has failed", async () => {
+  await using two = await Two.create();
+  const { here } = two;
+  for (const uri of ["file:/nowhere/at/all", "fd:99"]) {
+    const why = uri === "fd:99" ? "not given that descriptor" : "no such file";
+    await assertRejects(() => here.execute("migrate", { uri }), Error, why);
+    const info = await here.execute("query-migrate") as Json;
+    assertEquals(info["status"], "failed");
+    assert(String(info["error-desc"]).includes(why));
+  }
+  assertEquals(await here.execute("query-status"), { status: "running", running: true });
+});
+
+Deno.test("A list of no channels is none", async () => {
+  await using two = await Two.create();
+  const { here } = two;
+  await assertRejects(() => here.execute("migrate", { channels: [] }), Error, "need either");
+  assertEquals(await here.execute("migrate", { channels: [], uri: "unix:/nowhere/at/all" }), {});
+  await here.events.waitForStatus("failed");
 });
 
 Deno.test("pause-before-switchover waits for migrate-continue, and can be cancelled there", async () => {

@@ -3,6 +3,7 @@ import {
   boolean,
   choice,
   list,
+  number,
   object,
   optional,
   string,
@@ -13,7 +14,9 @@ import { QMP_EVENTS } from "../../src/qmp/events.ts";
 import { describeSchema } from "../../src/qmp/schema.ts";
 
 function described(commands: Record<string, Command>) {
-  const entities = describeSchema(new Map(Object.entries(commands)));
+  const entities = describeSchema(new Map(Object.entries(commands)), {
+    put: list(object({ sum: number, more: optional(string) })),
+  });
   const byName = new Map(entities.map((each) => [each.name, each]));
   assertEquals(byName.size, entities.length); // no name twice
   return { entities, at: (name: unknown) => byName.get(String(name))! };
@@ -25,7 +28,7 @@ Deno.test("describeSchema() describes a command's arguments, down to their words
     put: command({ items: list(item), name: optional(stringOrNull), note: string }, () => ({})),
   });
   const put = at("put");
-  assertEquals([put["meta-type"], put["ret-type"]], ["command", "any"]);
+  assertEquals(put["meta-type"], "command");
   assert(!("allow-oob" in put));
   const args = at(put["arg-type"]);
   const [items, name, note] = args["members"] as Record<string, unknown>[];
@@ -37,6 +40,15 @@ Deno.test("describeSchema() describes a command's arguments, down to their words
   assertEquals(at(word!["type"])["values"], ["one", "two"]);
   assertEquals(at(on!["type"])["json-type"], "boolean");
   assertEquals(at(name!["type"])["members"], [{ type: "str" }, { type: "null" }]);
+});
+
+Deno.test("describeSchema() describes answers, which are {} if nothing is said of them", () => {
+  const { at } = described({ put: command({}, () => []), other: command({}, () => ({})) });
+  const answer = at(at(at("put")["ret-type"])["element-type"]);
+  const [sum, more] = answer["members"] as Record<string, unknown>[];
+  assertEquals([at(sum!["type"])["json-type"], "default" in sum!], ["number", false]);
+  assertEquals(more, { name: "more", type: "str", default: null });
+  assertEquals(at(at("other")["ret-type"])["members"], []);
 });
 
 Deno.test("describeSchema() says what may come out of band, and shares types that are alike", () => {

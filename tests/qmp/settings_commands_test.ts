@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { CAPABILITY_NAMES } from "../../src/control/capabilities.ts";
 import { MigrationControl } from "../../src/control/migration_control.ts";
 import { defaultParameters } from "../../src/control/parameters.ts";
@@ -78,11 +78,30 @@ Deno.test("Parameters are set and shown, all that are set", () => {
   });
 });
 
+Deno.test("Sizes of 64 bits are what a client has set, to the last bit", () => {
+  const { control, run } = served();
+  // The first is what libvirt sets for "no limit".
+  for (const size of [9223372036853727232n, 2n ** 64n - 1n, 2n ** 53n + 1n]) {
+    run("migrate-set-parameters", { "max-bandwidth": size });
+    assertEquals((run("query-migrate-parameters") as JsonObject)["max-bandwidth"], size);
+    assert(Math.abs(control.parameters["max-bandwidth"] - Number(size)) <= 2 ** 11);
+  }
+  run("migrate-set-parameters", { "max-bandwidth": 7 });
+  assertEquals((run("query-migrate-parameters") as JsonObject)["max-bandwidth"], 7);
+  run("migrate-set-parameters", { "vcpu-dirty-limit": 2n ** 60n });
+  control.setParameters({ "vcpu-dirty-limit": 2 });
+  assertEquals((run("query-migrate-parameters") as JsonObject)["vcpu-dirty-limit"], 2);
+});
+
 const BAD_PARAMETERS: readonly (readonly [JsonObject, string])[] = [
   [{ nonsense: 1 }, "Parameter 'nonsense' is unexpected"],
   [{ "multifd-channels": "5" }, "Parameter 'multifd-channels' expects uint64"],
   [{ "multifd-channels": 0 }, "Parameter 'multifd-channels' expects an integer in the range of 1"],
   [{ "multifd-channels": 300 }, "Parameter 'multifd-channels' expects an integer in the range of"],
+  [{ "multifd-channels": 2n ** 60n }, "Parameter 'multifd-channels' expects an integer in the"],
+  [{ "max-bandwidth": -1 }, "Parameter 'max-bandwidth' expects uint64"],
+  [{ "max-bandwidth": -(2n ** 60n) }, "Parameter 'max-bandwidth' expects uint64"],
+  [{ "max-bandwidth": 1e20 }, "Parameter 'max-bandwidth' expects uint64"],
   [{ "max-bandwidth": 5, "direct-io": "x" }, "parameter type for 'direct-io', expected: boolean"],
   [{ "tls-creds": 5 }, "Invalid parameter type for 'tls-creds', expected: StrOrNull"],
   [{ mode: "nonsense" }, "Parameter 'mode' does not accept value 'nonsense'"],

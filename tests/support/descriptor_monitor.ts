@@ -17,7 +17,9 @@ const libc = Deno.dlopen("libc.so.6", {
 
 const [AF_UNIX, AF_INET, SOCK_STREAM] = [1, 2, 1];
 const [SOL_SOCKET, SCM_RIGHTS] = [1, 1];
-const [O_WRONLY, O_CREAT, O_CLOEXEC] = [1, 0o100, 0o2000000];
+const [O_RDONLY, O_WRONLY, O_CREAT, O_CLOEXEC] = [0, 1, 0o100, 0o2000000];
+/** Of x86-64, where it is not arm64's number. */
+const O_DIRECT = Deno.build.arch === "x86_64" ? 0o40000 : 0o200000;
 
 const bytesOf = (text: string) => new TextEncoder().encode(text);
 
@@ -32,7 +34,16 @@ export class Descriptor implements Disposable {
 
   /** Makes a file and opens it for writing. */
   static create(path: string): Descriptor {
-    const flags = O_WRONLY | O_CREAT | O_CLOEXEC;
+    return this.open(path, ">");
+  }
+
+  /**
+   * Opens a file, which is made if it is to be written.
+   * @param direct Whether around the page cache.
+   */
+  static open(path: string, redirection: "<" | ">", direct = false): Descriptor {
+    const flags = O_CLOEXEC | (redirection === "<" ? O_RDONLY : O_WRONLY | O_CREAT) |
+      (direct ? O_DIRECT : 0);
     return new Descriptor(checked(libc.open(bytesOf(`${path}\0`), flags, 0o600), `open ${path}`));
   }
 

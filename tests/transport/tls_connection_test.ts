@@ -218,3 +218,38 @@ tlsTest("connect() with TLS can be given up while the other side says nothing", 
   await assertRejects(() => connecting, CancelledError, "TLS handshake");
   await peer!.close();
 });
+
+tlsTest(
+  "A listener asks for each connection whether it is encrypted, and with what",
+  async (ca) => {
+    const folder = await credentials(ca);
+    let now: TlsOptions | undefined;
+    const refused: string[] = [];
+    await using listener = await listen(parseUri("tcp:127.0.0.1:0"), {
+      tls: () => Promise.resolve(now),
+      onRefused: ({ message }) => refused.push(message),
+    });
+    const talk = async (tls: TlsOptions | undefined) => {
+      const ours = await connect(listener.uri, { tls });
+      const peers = (await listener.accept())!;
+      const [near, far] = [openChannel(ours.handOff()), openChannel(peers.handOff())];
+      await near.write(pattern(1000));
+      await near.shutdown();
+      assertEquals(await readAll(far), pattern(1000));
+      near.close();
+      far.close();
+      await close(ours, peers);
+    };
+    await talk(undefined);
+    now = { folder };
+    await talk({ folder });
+    now = { folder: `${folder}/nowhere` };
+    const lost = await connect(listener.uri);
+    assertEquals(await readAll(openChannel(lost.handOff())), new Uint8Array(0));
+    await lost.close();
+    assertEquals(refused.length, 1);
+    assert(refused[0]!.includes("/nowhere/ca-cert.pem"), refused[0]);
+    now = undefined;
+    await talk(undefined);
+  },
+);
