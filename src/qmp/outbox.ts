@@ -24,6 +24,11 @@ export class Outbox {
    */
   constructor(private readonly channel: Channel, private readonly max = BACKLOG_MAX) {}
 
+  /** Whether the connection is closed. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
   /** Adds text; the connection is closed if there is too much. */
   push(text: string): void {
     if (this.#closed) return;

@@ -1,5 +1,5 @@
 /**
- * A QMP server on a Unix or TCP socket, for any number of clients at a time.
+ * A QMP server on a Unix or TCP socket, for many clients at a time.
  *
  * @module
  */
@@ -19,7 +19,7 @@ import { Session } from "./session.ts";
 import type { QmpTarget } from "./target.ts";
 import { QMP_VERSION } from "./version.ts";
 
-/** So many clients at a time are served; others are turned away. */
+/** So many clients at a time are served. */
 const CLIENTS_MAX = 64;
 /** How long a client may take to read its last answers when the server ends, in milliseconds. */
 const FAREWELL_TIMEOUT_MS = 1000;
@@ -65,9 +65,18 @@ export class QmpServer implements AsyncDisposable {
 
   async #accept(): Promise<void> {
     for await (const endpoint of this.listener) {
-      if (this.#clients.size < CLIENTS_MAX) this.#serve(endpoint);
+      if (this.#makeRoom()) this.#serve(endpoint);
       else await endpoint.close();
     }
+  }
+
+  /** Who has come and said nothing makes room for who comes now. @returns Whether there is room. */
+  #makeRoom(): boolean {
+    const here = [...this.#clients].filter(({ outbox }) => !outbox.closed);
+    if (here.length < CLIENTS_MAX) return true;
+    const silent = here.find(({ session }) => !session.negotiated);
+    silent?.outbox.close();
+    return silent !== undefined;
   }
 
   #serve(endpoint: Endpoint): void {

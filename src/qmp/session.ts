@@ -54,6 +54,11 @@ export class Session {
     this.#send({ QMP: { version: options.version, capabilities: ["oob"] } });
   }
 
+  /** Whether the client has said what it wants of the protocol, as all do that want anything. */
+  get negotiated(): boolean {
+    return this.#negotiated;
+  }
+
   /** Passes on an event, if the client has come so far. */
   event(event: object): void {
     if (this.#negotiated) this.#send(event);

@@ -111,6 +111,7 @@ export async function secure(
     const { name, ...spec } = { ...bridgeSpec(plain.peer), name: `TLS with ${plain.peer}` };
     const { inbound, outbound } = spec;
     const secured = Promise.withResolvers<void>();
+    secured.promise.catch(() => {}); // if it was given up meanwhile, nobody waits for it
     worker = await WorkerHandle.start<TlsSessionStart, never, FromTlsSession>({
       name,
       url: TLS_SESSION,

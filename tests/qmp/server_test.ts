@@ -198,16 +198,40 @@ Deno.test("A server that ends says what it owes, and closes", async () => {
 Deno.test("More clients than a server takes are turned away until one leaves", async () => {
   await using served = await Served.create();
   const talks: Talk[] = [];
-  for (let i = 0; i < 64; i++) {
-    talks.push(await served.talk());
-    await talks.at(-1)!.next();
-  }
+  for (let i = 0; i < 64; i++) talks.push(await served.negotiated());
   await using refused = await served.talk();
   await refused.end();
   assertEquals(refused.heard.entries, []);
   await Promise.all(talks.map((talk) => talk[Symbol.asyncDispose]()));
   await untilServed(served.server);
 });
+
+Deno.test("A thousand clients that say nothing keep nobody out, and disturb nobody", async () => {
+  await using served = await Served.create();
+  await using before = await served.negotiated();
+  const silent: Deno.Conn[] = [];
+  for (let i = 0; i < 1000; i++) {
+    silent.push(await connectTo(served.server.uri));
+    if (i % 100 === 0) assert("return" in await before.run("query-status"));
+  }
+  await using after = await served.negotiated();
+  for (const talk of [before, after]) assert("return" in await talk.run("query-status"));
+  // Those that made room have heard so; the last ones are still there.
+  assertEquals(await readsToTheEnd(silent[0]!), true);
+  silent.forEach(closeQuietly);
+  assert("return" in await before.run("query-status"));
+});
+
+/** Whether a connection ends after its greeting. */
+async function readsToTheEnd(connection: Deno.Conn): Promise<boolean> {
+  const buffer = new Uint8Array(1024);
+  try {
+    while (await connection.read(buffer) !== null);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.ConnectionReset)) throw error;
+  }
+  return true;
+}
 
 /** Tries until a client is greeted: the server may not know yet that others have gone. */
 async function untilServed({ uri }: QmpServer): Promise<void> {
