@@ -26,7 +26,7 @@ const [now, old, out] = [ram, cache, io].map(({ buffer }) => new Uint8Array(buff
   Uint8Array,
 ];
 const before = new Uint8Array(BYTES);
-const encoder = bindXbzrle(ram, cache, io);
+const encoder = bindXbzrle(ram, cache, io, memory(65536));
 const decoder = bindRamRecords(ram, io, memory(65536));
 
 /** What an encoder returned for each page. */

@@ -18,7 +18,7 @@ const io = memory(2);
 const now = new Uint8Array(ram.buffer);
 const old = new Uint8Array(cache.buffer);
 const out = new Uint8Array(io.buffer);
-const encoder = bindXbzrle(ram, cache, io);
+const encoder = bindXbzrle(ram, cache, io, memory(1));
 const decoder = bindRamRecords(ram, io, memory(1));
 
 /** As plain as can be, without being slow on purpose. */

@@ -3,10 +3,14 @@
  * again from the start. A requested page makes the scan go on behind it (QEMU `migration/ram.c`,
  * `find_dirty_block` and `get_queued_page`).
  *
+ * Dirty pages with few clean ones between them are handed over as one run: who sends them looks at each
+ * page's bit anyway, and where every other page is dirty a run for each would be most of the work.
+ *
  * @module
  */
 import type { GuestRam } from "../machine/guest_ram.ts";
-import { BATCH_RUNS_MAX, type JobRing } from "../threads/job_ring.ts";
+import { countBits, type PageBitmap } from "../machine/page_bitmap.ts";
+import { BATCH_PAGES_MAX, BATCH_RUNS_MAX, type JobRing } from "../threads/job_ring.ts";
 
 /** Where a scan is. */
 export interface ScanPosition {
@@ -54,16 +58,37 @@ export class PageScan {
       let handed = 0;
       ring.beginBatch(index);
       for (let runs = 0; runs < BATCH_RUNS_MAX && handed < maxPages && first < pageCount; runs++) {
-        const end = Math.min(first + maxPages - handed, pageCount);
-        const count = dirty.next(first, false, end) - first;
-        ring.addRun(first, count);
-        handed += count;
-        this.#page = first + count;
+        handed += this.#addRun(ring, dirty, first, maxPages - handed);
         first = dirty.next(this.#page);
       }
       ring.publishBatch();
       return handed;
     }
     return 0;
+  }
+
+  /**
+   * Adds the run that begins at a dirty page and ends before 32 clean ones or more, and goes on behind it.
+   * @param maxPages How many dirty pages it may have.
+   * @returns How many it has.
+   */
+  #addRun(ring: JobRing, dirty: PageBitmap, first: number, maxPages: number): number {
+    const { words, pageCount } = dirty;
+    const limit = Math.min(first + BATCH_PAGES_MAX, pageCount);
+    let pages = 0;
+    let end = first;
+    for (let base = first & ~31; base < limit && pages < maxPages; base += 32) {
+      let word = Atomics.load(words, base >>> 5);
+      if (base < first) word &= -1 << (first & 31);
+      if (limit - base < 32) word &= (1 << (limit - base)) - 1;
+      if (word === 0) break;
+      let count = countBits(word);
+      for (; pages + count > maxPages; count--) word ^= 1 << (31 - Math.clz32(word));
+      pages += count;
+      end = base + 32 - Math.clz32(word);
+    }
+    ring.addRun(first, end - first, pages);
+    this.#page = end;
+    return pages;
   }
 }

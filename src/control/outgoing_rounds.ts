@@ -49,6 +49,8 @@ export async function sendRounds(context: RoundsContext): Promise<"precopy" | "p
   const limit = new RateLimit(performance.now());
   const allowance = () =>
     limit.allowance(parameters()["max-bandwidth"], performance.now(), statistics.transferred);
+  const tolerance = () => limit.tolerance(parameters()["max-bandwidth"]);
+  const sent = () => statistics.transferred;
   let remainingBefore: number | undefined;
   let stuck = false;
   const facts = (): RoundFacts => ({
@@ -78,7 +80,7 @@ export async function sendRounds(context: RoundsContext): Promise<"precopy" | "p
   };
   const affordable = () => performance.now() - looked >= lookTook / LOOKING_SHARE;
   while (!context.postcopyWanted() || !await maySwitchOver(context)) {
-    const end = await saver.sendPart({ allowance, check });
+    const end = await saver.sendPart({ allowance, tolerance, sent, check });
     if (end === "round" || stuck && affordable() && mayFit(facts())) {
       if (await look()) return "precopy";
     }

@@ -47,6 +47,14 @@ export class RateLimit {
     return budget - (sent - this.#sentAtStart);
   }
 
+  /**
+   * How much more than allowed may be sent by mistake: the slices that follow make up for it.
+   * @param bytesPerSecond The limit.
+   */
+  tolerance(bytesPerSecond: number): number {
+    return DEBT_SLICES / 2 * bytesPerSecond * SLICE_MS / 1000;
+  }
+
   /** How long until the next slice begins, in whole milliseconds, which timers round down to. */
   untilNextSlice(now: number): number {
     return Math.max(0, Math.ceil(this.#sliceStart + SLICE_MS - now));

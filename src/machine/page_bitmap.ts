@@ -21,6 +21,13 @@ export function pageBitmapBytes(pageCount: number): number {
   return Math.ceil(pageCount / 512) * 64;
 }
 
+/** How many bits of a word are set. */
+export function countBits(word: number): number {
+  word -= (word >>> 1) & 0x55555555;
+  word = (word & 0x33333333) + ((word >>> 2) & 0x33333333);
+  return Math.imul((word + (word >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
+}
+
 /** A bitmap over the pages of one block. */
 export class PageBitmap {
   /** How many bits it has. */
@@ -82,11 +89,8 @@ export class PageBitmap {
   count(): number {
     let total = 0;
     for (let i = 0; i < this.words.length; i++) {
-      let word = Atomics.load(this.words, i);
-      if (word === 0) continue;
-      word -= (word >>> 1) & 0x55555555;
-      word = (word & 0x33333333) + ((word >>> 2) & 0x33333333);
-      total += Math.imul((word + (word >>> 4)) & 0x0f0f0f0f, 0x01010101) >>> 24;
+      const word = Atomics.load(this.words, i);
+      if (word !== 0) total += countBits(word);
     }
     return total;
   }

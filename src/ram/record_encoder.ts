@@ -12,8 +12,8 @@ import { XBZRLE_SLACK } from "../kernels/xbzrle.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
 import { hostPageUnit, type RamBlock } from "../machine/ram_block.ts";
 import { BATCH_PAGES_MAX } from "../threads/job_ring.ts";
-import { RamFlag, XBZRLE_ENCODING, XBZRLE_HEADER } from "./flags.ts";
-import { XbzrleEncoder, XbzrleOutcome } from "./xbzrle_encoder.ts";
+import { RamFlag, XBZRLE_HEADER } from "./flags.ts";
+import { XbzrleEncoder } from "./xbzrle_encoder.ts";
 
 /** A counted string: one byte of length and at most 255 more. */
 const NAME_MAX = 256;
@@ -47,17 +47,13 @@ export interface ClaimedRuns {
 /** The records of one channel; remembers which block the last record named. */
 export class RecordEncoder {
   readonly #kernels = new Map<WebAssembly.Memory, RamRecordsKernel>();
-  /** What the last call of {@linkcode RecordEncoder.encodeRun} has claimed. */
+  /** What the last call of {@linkcode RecordEncoder.encodeRun} has claimed; not what it sent as differences. */
   readonly claimed: ClaimedRuns = { runs: new Int32Array(2 * BATCH_PAGES_MAX), count: 0 };
   readonly #names: Uint8Array[];
   readonly #io: Uint8Array<ArrayBufferLike>;
   readonly #view: DataView<ArrayBufferLike>;
   readonly #digests: DigestRecorder | undefined;
   readonly #xbzrle: XbzrleEncoder | undefined;
-  /** Where pages are copied to whose digest is taken and whose differences are sent. */
-  readonly #copy:
-    | { readonly memory: WebAssembly.Memory; readonly digests: DigestRecorder }
-    | undefined;
   #block: RamBlock | undefined;
   /** Pages encoded with content since the start. */
   normalPages = 0;
@@ -78,10 +74,10 @@ export class RecordEncoder {
     this.#io = new Uint8Array(io.buffer);
     this.#view = new DataView(io.buffer);
     this.#digests = options.digests && new DigestRecorder(ram, options.digests, io);
-    this.#xbzrle = options.xbzrle && new XbzrleEncoder(ram, io, options.xbzrle);
-    if (this.#xbzrle && options.digests) {
-      const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
-      this.#copy = { memory, digests: new DigestRecorder(ram, options.digests, memory) };
+    // In postcopy there are no differences (wire-format §5.7).
+    if (options.xbzrle && !options.wholeHostPages) {
+      const { xbzrle: control, detectZero, digests } = options;
+      this.#xbzrle = new XbzrleEncoder(ram, io, { control, detectZero, digests });
     }
     this.#names = ram.blocks.map((block) => {
       const name = new TextEncoder().encode(block.name);
@@ -111,16 +107,18 @@ export class RecordEncoder {
    * @returns Where the next record goes.
    */
   encodeRun(block: RamBlock, first: number, count: number, out: number): number {
+    if (this.#xbzrle?.begins()) {
+      this.claimed.count = 0;
+      return this.#encodeDifferences(this.#xbzrle, block, first, count, out);
+    }
     const unit = this.options.wholeHostPages ? hostPageUnit(block, this.ram.pageSize) : 1;
     const { runs } = this.claimed;
     this.claimed.count = claimUnits(block.dirty, unit, first, count, runs);
-    const xbzrle = this.#xbzrle?.begins() ? this.#xbzrle : undefined;
     let at = out;
     for (let run = 0; run < this.claimed.count; run++) {
       const first = runs[2 * run]!;
       const count = runs[2 * run + 1]!;
       if (this.options.onlyZero) at = this.#encodeZeros(block, first, count, at);
-      else if (xbzrle) at = this.#encodeDifferences(xbzrle, block, first, count, at);
       else at = this.#encodeClaimed(block, first, count, at);
     }
     return at;
@@ -180,7 +178,7 @@ export class RecordEncoder {
     return body + 1;
   }
 
-  /** Records of claimed pages as differences to what was sent of them before. */
+  /** Claims and encodes pages as differences to what was sent of them before. */
   #encodeDifferences(
     xbzrle: XbzrleEncoder,
     block: RamBlock,
@@ -188,63 +186,26 @@ export class RecordEncoder {
     count: number,
     out: number,
   ): number {
-    const { pageSize } = this.ram;
-    let at = out;
-    for (let page = first; page < first + count; page++) {
-      if (block.untouched.has(page)) {
-        xbzrle.zeroed(block.index, page);
-        at = this.#zeroRecord(block, page, at);
-        continue;
-      }
-      const segment = block.segmentAt(page * pageSize);
-      let { memory } = segment;
-      let address = segment.base + page * pageSize - segment.offset;
-      if (this.#copy) {
-        ({ memory } = this.#copy);
-        address = 0;
-        this.#copy.digests.take(block.index, page, address);
-      }
-      if (this.options.detectZero && this.#kernelOf(memory).is_zero(address, pageSize) === 1) {
-        xbzrle.zeroed(block.index, page);
-        at = this.#zeroRecord(block, page, at);
-        continue;
-      }
-      const body = at + 8 + (block === this.#block ? 0 : this.#names[block.index]!.length);
-      const length = xbzrle.encode(block.index, page, memory, address, body);
-      if (length === XbzrleOutcome.SAME) {
-        this.encodedPages++;
-      } else if (length > 0) {
-        const begin = at;
-        at = this.#beginRecord(block, page, RamFlag.XBZRLE, at);
-        this.#view.setUint8(at, XBZRLE_ENCODING);
-        this.#view.setUint16(at + 1, length);
-        at += XBZRLE_HEADER + length;
-        xbzrle.recorded(at - begin - 8);
-        this.encodedPages++;
-      } else {
-        at = this.#beginRecord(block, page, RamFlag.PAGE, at);
-        at += pageSize;
-        this.normalPages++;
-      }
-    }
-    return at;
+    const previous = this.#block;
+    const { normalPages, zeroPages, encodedPages } = xbzrle;
+    const end = xbzrle.encodeRun(block, first, count, out, this.#nameLength(block));
+    // Where nothing is sent, nothing has named the block.
+    if (end === out) this.#block = previous;
+    this.normalPages += xbzrle.normalPages - normalPages;
+    this.zeroPages += xbzrle.zeroPages - zeroPages;
+    this.encodedPages += xbzrle.encodedPages - encodedPages;
+    return end;
   }
 
   #zeroRecord(block: RamBlock, page: number, out: number): number {
-    const at = this.#beginRecord(block, page, RamFlag.ZERO, out);
+    const nameLength = this.#nameLength(block);
+    const flags = RamFlag.ZERO | (nameLength ? 0 : RamFlag.CONTINUE);
+    this.#view.setBigUint64(out, BigInt(page * this.ram.pageSize + flags));
+    this.#io.copyWithin(out + 8, 0, nameLength);
+    const at = out + 8 + nameLength;
     this.#io[at] = 0;
     this.zeroPages++;
     return at + 1;
-  }
-
-  /** Writes a record's header and, if need be, its block's name. @returns Where its body goes. */
-  #beginRecord(block: RamBlock, page: number, kind: number, out: number): number {
-    const offset = page * this.ram.pageSize;
-    const nameLength = this.#nameLength(block);
-    this.#view.setUint32(out, Math.floor(offset / 2 ** 32));
-    this.#view.setUint32(out + 4, (offset | kind | (nameLength ? 0 : RamFlag.CONTINUE)) >>> 0);
-    this.#io.copyWithin(out + 8, 0, nameLength);
-    return out + 8 + nameLength;
   }
 
   /** Records of those claimed pages that are zeros; the others are given back. */

@@ -19,7 +19,10 @@ export interface RunEncoder {
   readonly encodedPages: number;
   /** How much room in the buffer a page takes at most, without `RECORD_HEADER_MAX` for the first. */
   readonly pageBytesMax: number;
-  /** Which pages the last call of {@linkcode RunEncoder.encodeRun} has claimed. */
+  /**
+   * Which pages the last call of {@linkcode RunEncoder.encodeRun} has claimed. Where pages are sent as
+   * differences, which they never are in postcopy, it has none.
+   */
   readonly claimed: ClaimedRuns;
   /** Makes the next record name its block, as it must after a break of the channel. */
   forgetBlock(): void;

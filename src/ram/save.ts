@@ -63,8 +63,12 @@ export interface ChannelSync {
 
 /** What limits one part. */
 export interface PartLimits {
-  /** How many bytes may still be sent now; none at 0 and below. */
+  /** How many bytes may still be sent now; none at 0 and below, any number at `Infinity`. */
   allowance(): number;
+  /** How many more it may be where pages take more than the last ones did. @default {0} */
+  tolerance?(): number;
+  /** How many bytes were sent so far; without it, a page is taken for a whole one. */
+  sent?(): number;
   /** Throws when going on has no point any more. */
   check(): void;
 }
@@ -106,6 +110,11 @@ function writeEnd(writer: ByteWriter, sectionId: number, flushes: boolean): void
 /** The saver of one migration's `ram` section. */
 export class RamSaver {
   readonly #scan: PageScan;
+  /** What a page took lately, in bytes. */
+  #pageBytes: number;
+  /** Pages that were handed over since it was known how many bytes were sent, and how many those were. */
+  #flying = 0;
+  #sentBefore = 0;
 
   /**
    * @param ram Whose pages are sent.
@@ -122,6 +131,7 @@ export class RamSaver {
     private readonly zeroPass?: ZeroPass,
   ) {
     this.#scan = new PageScan(ram);
+    this.#pageBytes = ram.pageSize;
   }
 
   /** How many bytes are dirty. */
@@ -186,21 +196,53 @@ export class RamSaver {
     for (;;) {
       await this.zeroPass?.advance(this.#scan, limits.check);
       const ring = await this.sink.ringWithRoom(limits.check);
-      const allowance = limits.allowance();
-      let pages = this.sink.batchPages;
-      if (allowance !== Infinity) {
-        // What is on its way is not counted yet.
-        await this.sink.drained(limits.check);
-        const left = limits.allowance();
-        if (left <= 0) return "limit";
-        pages = Math.min(pages, Math.max(1, Math.floor(left / this.ram.pageSize)));
-      }
-      if (this.#scan.pushBatch(ring, pages) === 0) {
+      const pages = await this.#affordable(limits);
+      if (pages === 0) return "limit";
+      const pushed = this.#scan.pushBatch(ring, pages);
+      if (pushed === 0) {
         this.#restart();
         return "round";
       }
+      this.#flying += pushed;
       if (timeIsUp()) return "time";
     }
+  }
+
+  /**
+   * How many pages to hand over next. What is on its way is not counted yet, so there is no more of it than
+   * the limit allows, going by what pages took lately: as zeros or differences they take next to nothing.
+   * @returns 0 if the limit is reached.
+   */
+  async #affordable(limits: PartLimits): Promise<number> {
+    const { batchPages } = this.sink;
+    const allowance = limits.allowance();
+    if (allowance === Infinity) return batchPages;
+    let pages = this.#fitting(allowance, limits);
+    if (pages < batchPages) {
+      await this.sink.drained(limits.check);
+      this.#measure(limits);
+      const left = limits.allowance();
+      if (left <= 0) return 0;
+      pages = Math.max(1, this.#fitting(left, limits));
+    }
+    return Math.min(batchPages, pages);
+  }
+
+  /** How many pages fit besides those on their way, which may be less than none. */
+  #fitting(left: number, limits: PartLimits): number {
+    const most = (left + (limits.tolerance?.() ?? 0)) / this.ram.pageSize;
+    return Math.floor(Math.min(left / this.#pageBytes, most)) - this.#flying;
+  }
+
+  /** Looks at what pages took; nothing is on its way. */
+  #measure(limits: PartLimits): void {
+    const sent = limits.sent?.();
+    if (sent === undefined) this.#pageBytes = this.ram.pageSize;
+    else if (this.#flying > 0) {
+      this.#pageBytes = Math.max(1, (sent - this.#sentBefore) / this.#flying);
+    }
+    this.#sentBefore = sent ?? 0;
+    this.#flying = 0;
   }
 
   #restart(): void {

@@ -1,17 +1,26 @@
 /**
  * The pages that an XBZRLE source remembers having sent (wire-format §5.7; QEMU `migration/page_cache.c`):
- * direct-mapped, so each page has one place, which it shares with others. Who was used in this round or
- * the one before is not displaced.
+ * direct-mapped, so each page has one place, which it shares with others. Whose page is where, the kernels
+ * know, which look for pages and give them their places: `kernels/xbzrle.wat`.
  *
  * @module
  */
-import { XBZRLE_SLACK } from "../kernels/xbzrle.ts";
+import { XBZRLE_ENTRY, XBZRLE_SLACK } from "../kernels/xbzrle.ts";
 import { WASM_PAGE } from "../machine/ram_block.ts";
 
-/** A page that was used keeps its place for so many rounds. */
-const LIFETIME = 2;
 /** The cache's bytes are in memories of this size, in bytes: all that is asked for can be more than one. */
 const MEMORY_SIZE = 1024 ** 3;
+
+/** Where a page has its place. */
+export interface XbzrlePlace {
+  readonly memory: WebAssembly.Memory;
+  /** Of the page's bytes. */
+  readonly address: number;
+  /** Of its entry in the memory's table, which is behind all pages. */
+  readonly entry: number;
+  /** How many pages from this one on have the places behind it. */
+  readonly row: number;
+}
 
 /** Pages by their number in all RAM; one thread's own. */
 export class XbzrleCache {
@@ -20,10 +29,6 @@ export class XbzrleCache {
   /** The memories that hold the pages; each is made when it is first needed. */
   readonly #memories: WebAssembly.Memory[] = [];
   readonly #slotsPerMemory: number;
-  /** Whose page is in each place: its number plus one, 0 for nobody's. */
-  readonly #pages: Float64Array;
-  /** The round in which each was last used. */
-  readonly #ages: Uint32Array;
 
   /**
    * @param size The parameter `xbzrle-cache-size`, in bytes: a power of two.
@@ -33,51 +38,30 @@ export class XbzrleCache {
   constructor(size: number, private readonly pageSize: number, pages: number) {
     const useful = 2 ** Math.ceil(Math.log2(Math.max(1, pages)));
     this.slots = Math.min(Math.max(1, Math.floor(size / pageSize)), useful);
-    this.#slotsPerMemory = MEMORY_SIZE / pageSize;
-    this.#pages = new Float64Array(this.slots);
-    this.#ages = new Uint32Array(this.slots);
+    this.#slotsPerMemory = Math.min(this.slots, MEMORY_SIZE / pageSize);
   }
 
-  /**
-   * Looks for a page, which counts as using it.
-   * @param page Its number in all RAM.
-   * @param round The round's number.
-   * @returns Its place, or -1 if it is not here.
-   */
-  find(page: number, round: number): number {
+  /** The place of a page. @param page Its number in all RAM. */
+  placeOf(page: number): XbzrlePlace {
     const slot = page % this.slots;
-    if (this.#pages[slot] !== page + 1) return -1;
-    this.#ages[slot] = round;
-    return slot;
+    const inside = slot % this.#slotsPerMemory;
+    const index = (slot - inside) / this.#slotsPerMemory;
+    return {
+      memory: this.#memories[index] ??= this.#makeMemory(),
+      address: inside * this.pageSize,
+      entry: this.#table + inside * XBZRLE_ENTRY,
+      row: this.#slotsPerMemory - inside,
+    };
   }
 
-  /**
-   * Gives a page its place; the caller puts the bytes there.
-   * @returns The place, or -1 if another page has it that was used lately.
-   */
-  place(page: number, round: number): number {
-    const slot = page % this.slots;
-    const held = this.#pages[slot]!;
-    if (held !== 0 && held !== page + 1 && this.#ages[slot]! + LIFETIME > round) return -1;
-    this.#pages[slot] = page + 1;
-    this.#ages[slot] = round;
-    return slot;
+  /** Where a memory's table begins: the kernels read behind pages. */
+  get #table(): number {
+    return this.#slotsPerMemory * this.pageSize + XBZRLE_SLACK;
   }
 
-  /** The memory in which a place is. */
-  memoryOf(slot: number): WebAssembly.Memory {
-    const index = Math.floor(slot / this.#slotsPerMemory);
-    return this.#memories[index] ??= this.#makeMemory(index);
-  }
-
-  /** Where in its memory a place is, in bytes. */
-  addressOf(slot: number): number {
-    return (slot % this.#slotsPerMemory) * this.pageSize;
-  }
-
-  #makeMemory(index: number): WebAssembly.Memory {
-    const slots = Math.min(this.#slotsPerMemory, this.slots - index * this.#slotsPerMemory);
-    const pages = Math.ceil((slots * this.pageSize + XBZRLE_SLACK) / WASM_PAGE);
+  #makeMemory(): WebAssembly.Memory {
+    const bytes = this.#table + this.#slotsPerMemory * XBZRLE_ENTRY;
+    const pages = Math.ceil(bytes / WASM_PAGE);
     return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
   }
 }

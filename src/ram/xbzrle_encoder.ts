@@ -1,25 +1,53 @@
 /**
- * What an XBZRLE source does with a page (wire-format §5.7; QEMU `migration/ram.c`, `save_xbzrle_page`):
- * not in the cache, it goes there and is sent whole; in the cache, only what differs is sent, or nothing.
- *
- * What the cache holds is always what the destination has: bytes get into it in the same reading in which
- * they get into the record, whatever the guest writes meanwhile.
+ * What an XBZRLE source does with pages (wire-format §5.7; QEMU `migration/ram.c`, `save_xbzrle_page`): one
+ * that is not in the cache goes there and is sent whole; of one in the cache only what differs is sent, or
+ * nothing. The kernel does it, for as many pages a call as lie in a row.
  *
  * @module
  */
+import { DigestRecorder } from "../dirty/digest_recorder.ts";
+import type { DigestTableLayout } from "../dirty/digest_table.ts";
+import { NO_BITMAP } from "../kernels/ram_records.ts";
 import { bindXbzrle, type XbzrleKernel } from "../kernels/xbzrle.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
-import { XBZRLE_HEADER } from "./flags.ts";
-import { XbzrleCache } from "./xbzrle_cache.ts";
+import { type RamBlock, WASM_PAGE } from "../machine/ram_block.ts";
+import { XbzrleCache, type XbzrlePlace } from "./xbzrle_cache.ts";
 import { XbzrleControl } from "./xbzrle_control.ts";
 
-/** What {@linkcode XbzrleEncoder.encode} returns if there are no differences to send. */
-export const XbzrleOutcome = {
-  /** Nothing is to be sent: the destination has the page. */
-  SAME: 0,
-  /** The page is to be sent whole, and is where a page's bytes go. */
-  WHOLE: -1,
-} as const;
+/** How pages are encoded. */
+export interface XbzrleEncoderOptions {
+  /** The buffer of {@linkcode XbzrleControl}. */
+  readonly control: SharedArrayBuffer;
+  /** Send pages of zeros as ZERO records. */
+  readonly detectZero: boolean;
+  /** Where the hash log wants the digests of what is sent; slower, because pages then go one by one. */
+  readonly digests?: DigestTableLayout | undefined;
+}
+
+/** Pages that are taken one by one. */
+interface SinglePages {
+  /** Where each is copied to, so that its digest is that of what is sent. */
+  readonly memory: WebAssembly.Memory;
+  readonly bytes: Uint8Array<ArrayBufferLike>;
+  readonly digests: DigestRecorder;
+}
+
+/** Pages that one call of the kernel takes. */
+interface Row {
+  readonly block: RamBlock;
+  /** The first page. */
+  readonly page: number;
+  /** How many pages. */
+  readonly pages: number;
+  /** Where their bytes are. */
+  readonly memory: WebAssembly.Memory;
+  readonly address: number;
+  readonly place: XbzrlePlace;
+  /** Where the bitmap of dirty pages is, or {@linkcode NO_BITMAP} if the pages are claimed. */
+  readonly dirty: number;
+  readonly out: number;
+  readonly nameLength: number;
+}
 
 /** The cache with the kernels that work on it. */
 export class XbzrleEncoder {
@@ -28,26 +56,40 @@ export class XbzrleEncoder {
   /** The number of each block's first page in all RAM. */
   readonly #firstPages: number[] = [];
   readonly #pages: number;
+  readonly #single: SinglePages | undefined;
   #cacheSize = 0;
   #cache: XbzrleCache | undefined;
+  /** Pages sent whole since the start. */
+  normalPages = 0;
+  /** Pages sent as zeros since the start. */
+  zeroPages = 0;
+  /** Pages sent as differences since the start, also those without any. */
+  encodedPages = 0;
 
   /**
    * @param ram All blocks.
-   * @param io The memory of the sending buffer.
-   * @param control The buffer of {@linkcode XbzrleControl}.
+   * @param io The memory of the sending buffer, which begins with the name of the block, where it is to be
+   * sent.
    */
   constructor(
     private readonly ram: GuestRam,
     private readonly io: WebAssembly.Memory,
-    control: SharedArrayBuffer,
+    private readonly options: XbzrleEncoderOptions,
   ) {
-    this.#control = new XbzrleControl(control);
+    this.#control = new XbzrleControl(options.control);
     let pages = 0;
     for (const block of ram.blocks) {
       this.#firstPages.push(pages);
       pages += block.pageCount;
     }
     this.#pages = pages;
+    if (!options.digests) return;
+    const memoryPages = Math.ceil(ram.pageSize / WASM_PAGE);
+    const memory = new WebAssembly.Memory({
+      ...{ initial: memoryPages, maximum: memoryPages, shared: true },
+    });
+    const bytes = new Uint8Array(memory.buffer);
+    this.#single = { memory, bytes, digests: new DigestRecorder(ram, options.digests, memory) };
   }
 
   /** Whether pages go through the cache now. A cache whose size was changed is replaced. */
@@ -63,69 +105,92 @@ export class XbzrleEncoder {
   }
 
   /**
-   * Encodes a page; {@linkcode begins} must have said so.
-   * @param block The block's index.
-   * @param page The page in the block, which has been claimed.
-   * @param memory Where its bytes are.
-   * @param address Where in that memory.
-   * @param out Where in the sending buffer a page's bytes go; data of differences goes
-   * {@linkcode XBZRLE_HEADER} behind it. Room is needed for both and `XBZRLE_SLACK`.
-   * @returns How many bytes of data there are, or one of {@linkcode XbzrleOutcome}.
+   * Claims and encodes those of a run's pages that are still dirty; {@linkcode begins} must have said so.
+   * @param first The run's first page.
+   * @param count How many pages.
+   * @param out Where in the sending buffer the first record goes. Room is needed for whole pages with
+   * their headers, `XBZRLE_HEADER` and `XBZRLE_SLACK`.
+   * @param nameLength How long the name is that the first record carries.
+   * @returns Where the next record goes; where the first one was to go if there is none.
    */
-  encode(
-    block: number,
-    page: number,
-    memory: WebAssembly.Memory,
-    address: number,
+  encodeRun(
+    block: RamBlock,
+    first: number,
+    count: number,
     out: number,
+    nameLength: number,
   ): number {
-    const control = this.#control;
-    const cache = this.#cache!;
+    if (this.#single) return this.#encodeSingly(this.#single, block, first, count, out, nameLength);
     const { pageSize } = this.ram;
-    const number = this.#firstPages[block]! + page;
-    let slot = cache.find(number, control.round);
-    if (slot < 0) {
-      control.count("cacheMiss", 1);
-      slot = control.lastStage ? -1 : cache.place(number, control.round);
-      if (slot < 0) {
-        this.#kernelOf(memory, this.io).copy(address, pageSize, out);
-        return XbzrleOutcome.WHOLE;
-      }
-      const kernel = this.#kernelOf(memory, cache.memoryOf(slot));
-      kernel.keep(address, cache.addressOf(slot), pageSize);
-      kernel.send(cache.addressOf(slot), pageSize, out);
-      return XbzrleOutcome.WHOLE;
+    let at = out;
+    for (let page = first; page < first + count;) {
+      const segment = block.segmentAt(page * pageSize);
+      const inside = page * pageSize - segment.offset;
+      const place = this.#cache!.placeOf(this.#firstPages[block.index]! + page);
+      const pages = Math.min(
+        first + count - page,
+        (segment.length - inside) / pageSize,
+        place.row,
+      );
+      at = this.#encode({
+        ...{ block, page, pages, memory: segment.memory, address: segment.base + inside, place },
+        ...{ dirty: block.dirty.byteOffset, out: at, nameLength: at === out ? nameLength : 0 },
+      });
+      page += pages;
     }
-    control.count("pages", 1);
-    const kernel = this.#kernelOf(memory, cache.memoryOf(slot));
-    const cached = cache.addressOf(slot);
-    const length = kernel.encode(address, cached, pageSize, out + XBZRLE_HEADER);
-    if (length >= 0) return length;
-    control.count("overflow", 1);
-    control.count("bytes", pageSize);
-    kernel.send(cached, pageSize, out);
-    return XbzrleOutcome.WHOLE;
+    return at;
   }
 
-  /** A page is sent as zeros. */
-  zeroed(block: number, page: number): void {
-    const cache = this.#cache!;
-    const slot = cache.place(this.#firstPages[block]! + page, this.#control.round);
-    if (slot < 0) return;
-    const memory = cache.memoryOf(slot);
-    this.#kernelOf(memory, memory).clear(cache.addressOf(slot), this.ram.pageSize);
+  /** The same, with a copy of each page, of which the digest is taken. */
+  #encodeSingly(
+    { memory, bytes, digests }: SinglePages,
+    block: RamBlock,
+    first: number,
+    count: number,
+    out: number,
+    nameLength: number,
+  ): number {
+    let at = out;
+    for (let page = first; page < first + count; page++) {
+      if (!block.dirty.delete(page)) continue;
+      // An untouched page is not read. Should it be touched just now, this is how it was before.
+      if (block.untouched.has(page)) bytes.fill(0);
+      else digests.take(block.index, page, 0);
+      at = this.#encode({
+        ...{ block, page, pages: 1, memory, address: 0, dirty: NO_BITMAP, out: at },
+        place: this.#cache!.placeOf(this.#firstPages[block.index]! + page),
+        nameLength: at === out ? nameLength : 0,
+      });
+    }
+    return at;
   }
 
-  /** A record was made. @param bytes Its length without the 8 bytes it begins with. */
-  recorded(bytes: number): void {
-    this.#control.count("bytes", bytes);
+  #encode(row: Row): number {
+    const { block, page, pages, memory, address, place, dirty, out, nameLength } = row;
+    const control = this.#control;
+    const kernel = this.#kernelOf(memory, place.memory);
+    const end = kernel.encode_pages(
+      ...[page, pages, address, place.address, place.entry, this.ram.pageSize] as const,
+      BigInt(this.#firstPages[block.index]! + page),
+      ...[dirty, block.untouched.byteOffset, Number(this.options.detectZero)] as const,
+      ...[control.round, Number(control.lastStage), out, nameLength] as const,
+    );
+    const [encoded, overflows] = [kernel.encoded_pages.value, kernel.overflows.value];
+    this.normalPages += kernel.normal_pages.value;
+    this.zeroPages += kernel.zero_pages.value;
+    this.encodedPages += encoded;
+    control.count("pages", encoded + overflows);
+    control.count("cacheMiss", kernel.misses.value);
+    control.count("overflow", overflows);
+    control.count("bytes", kernel.bytes.value);
+    return end;
   }
 
   #kernelOf(ram: WebAssembly.Memory, cache: WebAssembly.Memory): XbzrleKernel {
     let byCache = this.#kernels.get(ram);
     if (!byCache) this.#kernels.set(ram, byCache = new Map());
     let kernel = byCache.get(cache);
-    if (!kernel) byCache.set(cache, kernel = bindXbzrle(ram, cache, this.io));
+    if (!kernel) byCache.set(cache, kernel = bindXbzrle(ram, cache, this.io, this.ram.tables));
     return kernel;
   }
 }

@@ -4,7 +4,8 @@
  * batches of pages keep their order on the channel.
  *
  * A batch names pages, it does not carry them: runs of pages of one block. The worker claims each page in
- * the block's dirty bitmap as it sends it; a page that somebody else has claimed meanwhile is passed over.
+ * the block's dirty bitmap as it sends it; a page that is clean, or that somebody else has claimed meanwhile,
+ * is passed over.
  *
  * @module
  */
@@ -175,13 +176,17 @@ export class JobRing {
   /**
    * Adds `count` pages from `first` on; at most {@linkcode BATCH_RUNS_MAX} times, and at most
    * {@linkcode BATCH_PAGES_MAX} pages.
+   * @param toSend How many of them are to be sent, where clean pages lie between them: these alone count
+   * for the batch, of which each run may be that long. @default {count}
    */
-  addRun(first: number, count: number): void {
+  addRun(first: number, count: number, toSend = count): void {
     const slot = this.#pushSlot();
     const runs = this.#words[slot + 2]!;
-    const pages = this.#words[slot + 3]! + count;
-    if (pages > BATCH_PAGES_MAX || runs === BATCH_RUNS_MAX) {
-      throw new RangeError(`A batch of ${pages} pages in ${runs + 1} runs`);
+    const pages = this.#words[slot + 3]! + toSend;
+    if (pages > BATCH_PAGES_MAX || count > BATCH_PAGES_MAX || runs === BATCH_RUNS_MAX) {
+      throw new RangeError(
+        `A batch of ${pages} pages in ${runs + 1} runs, one of them of ${count}`,
+      );
     }
     this.#words[slot + SLOT_HEADER_WORDS + 2 * runs] = first;
     this.#words[slot + SLOT_HEADER_WORDS + 2 * runs + 1] = count;

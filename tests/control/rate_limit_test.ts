@@ -66,3 +66,14 @@ Deno.test("RateLimit.untilNextSlice() is at most a slice and never negative", ()
   assertEquals(limit.untilNextSlice(1000.4), 100, "a timer must not end within the slice");
   assertEquals(limit.untilNextSlice(5000), 0);
 });
+
+Deno.test("RateLimit makes up for what was tolerated", () => {
+  const limit = new RateLimit(0);
+  const tolerance = limit.tolerance(1000);
+  assertEquals(tolerance, 500);
+  let sent = limit.allowance(1000, 0, 0) + tolerance;
+  for (let now = 0; now < 10_000; now += 10) {
+    if (limit.allowance(1000, now, sent) > 0) sent += 10;
+  }
+  assert(sent <= 10_100 && sent >= 9_900, `${sent}`);
+});

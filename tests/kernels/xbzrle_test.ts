@@ -11,7 +11,7 @@ function kernels(size = 4096) {
   const [ram, cache, io, tables] = [make(), make(), make(), make(1)] as const;
   const bytes = (memory: WebAssembly.Memory, at = 0, length = size) =>
     new Uint8Array(memory.buffer, at, length);
-  const encoder = bindXbzrle(ram, cache, io);
+  const encoder = bindXbzrle(ram, cache, io, tables);
   const decoder = bindRamRecords(ram, io, tables);
   return { ram: bytes(ram), cache: bytes(cache), io: bytes(io, 0, 4 * 65536), encoder, decoder };
 }

@@ -4,7 +4,7 @@ import { GuestRam } from "../../src/machine/guest_ram.ts";
 import { IncomingStream } from "../../src/ram/incoming_stream.ts";
 import { RamLoader } from "../../src/ram/load.ts";
 import { OutgoingStream } from "../../src/ram/outgoing_stream.ts";
-import { type PartLimits, RamSaver } from "../../src/ram/save.ts";
+import { type BatchSink, type PartLimits, RamSaver } from "../../src/ram/save.ts";
 import { LoadContext, type SectionPart } from "../../src/savevm/load.ts";
 import { Progress } from "../../src/threads/job_ring.ts";
 import { ElementType } from "../../src/wire/section.ts";
@@ -115,6 +115,36 @@ Deno.test("RamSaver keeps an allowance, and goes on where it stopped", async () 
   await finish();
   assertSameRam(received, ram);
   assertEquals(parts.at(-1), "end");
+});
+
+Deno.test("RamSaver learns under an allowance that pages take little, and that they do not any more", async () => {
+  const ram = GuestRam.create([{ name: "zeros, then content", length: 4096 * 4096 }]);
+  const [block] = ram.blocks;
+  for (let page = 3500; page < 4096; page++) block!.view(page * 4096, 1)[0] = 1;
+  block!.untouched.fill(3500, 596, false);
+  block!.dirty.fill(0, 4096, true);
+  const { stream, abandon } = await connected(ram);
+  let batches = 0;
+  const sink: BatchSink = {
+    ringWithRoom: (check) => (batches++, stream.ringWithRoom(check)),
+    batchPages: stream.batchPages,
+    pending: 0,
+    drained: (check) => stream.drained(check),
+  };
+  const saver = new RamSaver(ram, stream, sink, 2);
+  const sent = () => stream.counters.get("bytes");
+  const limits: PartLimits = {
+    ...{ allowance: () => 60_000 - sent(), tolerance: () => 300_000, sent, check: NO_TROUBLE },
+  };
+  let end;
+  while ((end = await saver.sendPart(limits)) === "time");
+  assertEquals(end, "limit");
+  await stream.written(NO_TROUBLE);
+  // 3500 pages of zeros take 31500 bytes: whole pages would have been 250 batches.
+  assert(batches < 60, `${batches} batches`);
+  const tooMuch = sent() - 60_000;
+  assert(tooMuch > 0 && tooMuch < 300_000 + 4200, `${tooMuch}`);
+  await abandon();
 });
 
 Deno.test("RamSaver sends a page even when less than a page is allowed", async () => {

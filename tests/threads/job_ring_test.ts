@@ -33,6 +33,10 @@ Deno.test("JobRing refuses more than it has room for", () => {
   assertThrows(() => ring.pushBytes(new Uint8Array(2000)), RangeError);
   ring.beginBatch(0);
   assertThrows(() => ring.addRun(0, 513), RangeError);
+  assertThrows(() => ring.addRun(0, 513, 1), RangeError);
+  ring.addRun(0, 512, 500);
+  ring.addRun(1000, 512, 12);
+  assertThrows(() => ring.addRun(2000, 1), RangeError);
 });
 
 Deno.test("JobRing.waitForJob() returns at once after stop(), before or during the wait", async () => {
