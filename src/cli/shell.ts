@@ -15,8 +15,10 @@ import { isJsonObject, type JsonObject, type JsonValue, writeJson } from "../qmp
 import { errorAnswer, QmpError } from "../qmp/qmp_error.ts";
 import { INTERRUPTED } from "./interrupt.ts";
 import { ShellCompletion } from "./shell_completion.ts";
+import { shellHelp } from "./shell_help.ts";
 import { HISTORY_MAX, ShellHistory } from "./shell_history.ts";
 import { parseShellLine, type ShellCommand } from "./shell_line.ts";
+import { ShellSchema } from "./shell_schema.ts";
 
 /**
  * Runs the command.
@@ -52,6 +54,7 @@ function parseShell(args: readonly string[]): string {
 /** One command after the other, from a file or a program. */
 async function runLines(uri: string): Promise<number> {
   await using client = await QmpClient.connect(uri, (event) => print(writeJson(event)));
+  const schema = await schemaOf(client);
   const lines = Deno.stdin.readable.pipeThrough(new TextDecoderStream())
     .pipeThrough(new TextLineStream()).getReader();
   const gone = client.closed.then(() => "gone" as const);
@@ -63,7 +66,7 @@ async function runLines(uri: string): Promise<number> {
       return 1;
     }
     if (next.done) return status;
-    const command = parseShellLine(next.value);
+    const command = parseShellLine(next.value, schema);
     if (!command) continue;
     const { refused, answer } = await run(client, command);
     print(writeJson(answer));
@@ -76,7 +79,8 @@ async function runLines(uri: string): Promise<number> {
 async function converse(uri: string): Promise<number> {
   let show = print;
   await using client = await QmpClient.connect(uri, (event) => show(writeJson(event)));
-  const completion = await completionFor(client);
+  const schema = await schemaOf(client);
+  const completion = new ShellCompletion(schema);
   const history = new ShellHistory();
   const terminal = readline.createInterface({
     input: process.stdin,
@@ -97,7 +101,9 @@ async function converse(uri: string): Promise<number> {
   let quitting = false;
   terminal.on("line", async (line) => {
     history.add(line);
-    const command = tryToParse(line, show);
+    const help = shellHelp(line, schema);
+    if (help !== undefined) return show(help);
+    const command = tryToParse(line, schema, show);
     if (!command) return terminal.prompt();
     quitting ||= command.name === "quit";
     try {
@@ -109,21 +115,29 @@ async function converse(uri: string): Promise<number> {
   });
   terminal.on("SIGINT", () => end(INTERRUPTED));
   terminal.on("close", () => end(0));
+  let leaving = false;
   client.closed.then(() => {
-    if (!quitting) show("The server has closed the connection");
+    if (!quitting && !leaving) show("The server has closed the connection");
     end(quitting ? 0 : 1);
   });
-  print(`Connected to QMP of ${describe(client.greeting)}. Tab completes, Ctrl-D ends.`);
+  print(
+    `Connected to QMP of ${describe(client.greeting)}. Tab completes, help explains, Ctrl-D ends.`,
+  );
   terminal.prompt();
   const status = await ended;
+  leaving = true;
   terminal.close();
   print("");
   return status;
 }
 
-function tryToParse(line: string, show: (text: string) => void): ShellCommand | undefined {
+function tryToParse(
+  line: string,
+  schema: ShellSchema,
+  show: (text: string) => void,
+): ShellCommand | undefined {
   try {
-    return parseShellLine(line);
+    return parseShellLine(line, schema);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     show(error.message);
@@ -145,13 +159,13 @@ async function run(
 }
 
 /** By what the server says; an old one may not say all. */
-async function completionFor(client: QmpClient): Promise<ShellCompletion> {
+async function schemaOf(client: QmpClient): Promise<ShellSchema> {
   const [commands, schema] = await Promise.all(
     ["query-commands", "query-qmp-schema"].map((name) =>
       client.execute(name).catch((): JsonValue => [])
     ),
   );
-  return new ShellCompletion(commands!, schema);
+  return new ShellSchema(commands!, schema);
 }
 
 function describe({ version }: JsonObject): string {

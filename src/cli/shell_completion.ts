@@ -1,25 +1,15 @@
 /**
- * What the shell offers when the tab key is pressed, by what the server says of itself
- * (`query-qmp-schema`), be it Ferry or QEMU.
+ * What the shell offers when the tab key is pressed.
  *
  * @module
  */
-import { isJsonObject, type JsonObject, type JsonValue } from "../qmp/json.ts";
+import { splitWords } from "./shell_line.ts";
+import type { SchemaType, ShellSchema } from "./shell_schema.ts";
 
 /** Completes lines for one server. */
 export class ShellCompletion {
-  readonly #names: readonly string[];
-  /** Commands and types by their names. */
-  readonly #schema: ReadonlyMap<string, JsonObject>;
-
-  /**
-   * @param commands What the server answers to `query-commands`.
-   * @param schema What it answers to `query-qmp-schema`; without it, only names are completed.
-   */
-  constructor(commands: JsonValue, schema: JsonValue = []) {
-    this.#names = objectsOf(commands).map(nameOf).sort();
-    this.#schema = new Map(objectsOf(schema).map((each) => [nameOf(each), each]));
-  }
+  /** @param schema What it can be asked. */
+  constructor(private readonly schema: ShellSchema) {}
 
   /**
    * Completes the last word.
@@ -27,71 +17,54 @@ export class ShellCompletion {
    * @returns What it could be, and the part of the line that is replaced: what `node:readline` takes.
    */
   complete(line: string): [string[], string] {
-    const begun = /\S*$/.exec(line)![0];
+    const { schema } = this;
+    const begun = lastWord(line);
     const before = line.slice(0, line.length - begun.length).trim();
     const name = before.split(/\s+/, 1)[0]!;
-    if (name === "") return matching(this.#names.map((each) => `${each} `), begun);
+    if (name === "") return matching(["help", ...schema.commands].map((each) => `${each} `), begun);
+    if (name === "help") return matching(before === "help" ? schema.commands : [], begun);
     const at = begun.indexOf("=");
     const path = (at < 0 ? begun : begun.slice(0, at)).split(".");
-    const type = path.slice(0, at < 0 ? -1 : undefined)
-      .reduce(
-        (type, key) => this.#member(type, key),
-        this.#type(this.#schema.get(name)?.["arg-type"]),
-      );
+    const type = schema.typeAt(name, path.slice(0, at < 0 ? -1 : undefined));
     if (at < 0) {
       const parents = path.slice(0, -1).map((key) => `${key}.`).join("");
-      return matching(this.#keys(type).map((key) => `${parents}${key}=`), begun);
+      return matching(schema.members(type).map(({ name }) => `${parents}${name}=`), begun);
     }
     const value = begun.slice(at + 1);
     if (/^[[{]/.test(value)) {
       return matching(this.#wordsWithin(type).map((word) => `${word}"`), /[^"]*$/.exec(value)![0]);
     }
-    return matching(this.#words(type).map((word) => `${begun.slice(0, at)}=${word} `), begun);
-  }
-
-  #type(name: JsonValue | undefined): JsonObject | undefined {
-    return this.#schema.get(String(name));
-  }
-
-  #member(type: JsonObject | undefined, key: string): JsonObject | undefined {
-    return this.#type(objectsOf(type?.["members"]).find((each) => nameOf(each) === key)?.["type"]);
-  }
-
-  /** The names of an object's members. */
-  #keys(type: JsonObject | undefined): string[] {
-    if (type?.["meta-type"] !== "object") return [];
-    return objectsOf(type["members"]).map(nameOf);
-  }
-
-  /** What a single value can be. */
-  #words(type: JsonObject | undefined): string[] {
-    if (type?.["json-type"] === "boolean") return ["true", "false"];
-    if (type?.["meta-type"] === "enum") return objectsOf(type["members"]).map(nameOf);
-    if (type?.["meta-type"] !== "alternate") return [];
-    return objectsOf(type["members"]).flatMap((each) => this.#words(this.#type(each["type"])));
+    return matching(schema.words(type).map((word) => `${begun.slice(0, at)}=${word} `), begun);
   }
 
   /** All that can stand in quotes within a value, however deep: the members' names and the words. */
-  #wordsWithin(type: JsonObject | undefined, seen = new Set<JsonObject>()): string[] {
+  #wordsWithin(type: SchemaType, seen = new Set<SchemaType>()): string[] {
     if (!type || seen.has(type)) return [];
     seen.add(type);
-    const inner = [
-      type["element-type"],
-      ...["members", "variants"].flatMap((each) =>
-        objectsOf(type[each]).map((member) => member["type"])
-      ),
+    const members = this.schema.members(type);
+    const inner = [this.schema.elementOf(type), ...members.map((member) => member.type)];
+    const words = type["meta-type"] === "enum" ? this.schema.words(type) : [];
+    return [
+      ...members.map(({ name }) => name),
+      ...words,
+      ...inner.flatMap((each) => this.#wordsWithin(each, seen)),
     ];
-    const words = [...this.#keys(type), ...type["meta-type"] === "enum" ? this.#words(type) : []];
-    return [...words, ...inner.flatMap((name) => this.#wordsWithin(this.#type(name), seen))];
   }
 }
 
-function objectsOf(value: JsonValue | undefined): JsonObject[] {
-  return Array.isArray(value) ? value.filter(isJsonObject) : [];
+/** What follows the last space that is in no brackets and no quotes. */
+function lastWord(line: string): string {
+  const word = splitWords(line).at(-1) ?? "";
+  return line.endsWith(word)
+    ? word
+    : line.endsWith(" ") && /[[{]/.test(word) && !isClosed(word)
+    ? line.slice(line.lastIndexOf(word))
+    : "";
 }
 
-function nameOf(entity: JsonObject): string {
-  return String(entity["name"]);
+function isClosed(word: string): boolean {
+  const count = (pattern: RegExp) => word.match(pattern)?.length ?? 0;
+  return count(/[[{]/g) <= count(/[\]}]/g);
 }
 
 function matching(offers: readonly string[], begun: string): [string[], string] {

@@ -1,12 +1,13 @@
 /**
- * What is typed into the shell: `command key=value key.sub=value key={json}`, or a whole QMP command as
- * JSON.
+ * What is typed into the shell: `command key=value key.sub=value key.0.sub=value key={json}`, or a whole QMP
+ * command as JSON.
  *
  * @module
  */
 import { UsageError } from "../errors.ts";
 import { isJsonObject, type JsonObject, type JsonValue, readJson } from "../qmp/json.ts";
 import { QmpError } from "../qmp/qmp_error.ts";
+import type { SchemaType, ShellSchema } from "./shell_schema.ts";
 
 /** A command that was typed. */
 export interface ShellCommand {
@@ -21,10 +22,11 @@ const BRACKETS: Readonly<Record<string, number>> = { "{": 1, "[": 1, "}": -1, "]
 
 /**
  * Reads a line.
+ * @param schema Where it is known, what a value means depends on its type: `port=5` is text if it has to be.
  * @returns The command, or nothing if the line is empty or a comment.
  * @throws {UsageError} If it is not understood.
  */
-export function parseShellLine(line: string): ShellCommand | undefined {
+export function parseShellLine(line: string, schema?: ShellSchema): ShellCommand | undefined {
   const text = line.trim();
   if (text === "" || text.startsWith("#")) return undefined;
   if (text.startsWith("{")) return parseWhole(text);
@@ -33,9 +35,10 @@ export function parseShellLine(line: string): ShellCommand | undefined {
   for (const word of words) {
     const at = word.indexOf("=");
     if (at < 1) throw new UsageError(`"${word}" is not key=value`);
-    put(args, word.slice(0, at).split("."), parseValue(word.slice(at + 1)), word);
+    const path = word.slice(0, at).split(".");
+    put(args, path, parseValue(word.slice(at + 1), schema?.typeAt(name, path)), word);
   }
-  return { how: "execute", name, args };
+  return { how: "execute", name, args: withLists(args) as JsonObject };
 }
 
 /** Splits at spaces that are in no brackets and no quotes. */
@@ -70,9 +73,17 @@ function parseWhole(text: string): ShellCommand {
   return { how: execute === undefined ? "exec-oob" : "execute", name, args };
 }
 
+const UNITS = ["k", "M", "G", "T"];
+
 /** What looks like JSON is JSON, all else is text: `5`, `true`, `"5"`, `[1, 2]`, `tcp:[::1]:4444`. */
-function parseValue(text: string): JsonValue {
+function parseValue(text: string, type: SchemaType): JsonValue {
   if (/^[{["']/.test(text)) return read(text);
+  if (type?.["json-type"] === "string" || type?.["meta-type"] === "enum") return text;
+  const size = type?.["json-type"] === "int" && /^(\d+(?:\.\d+)?)([kMGT])$/i.exec(text);
+  if (size) {
+    const unit = UNITS.findIndex((each) => each.toLowerCase() === size[2]!.toLowerCase());
+    return Math.floor(Number(size[1]) * 1024 ** (unit + 1));
+  }
   if (/^(?:true|false|null|-?\d+(?:\.\d+)?)$/.test(text)) {
     try {
       return readJson(text);
@@ -90,6 +101,16 @@ function read(text: string): JsonValue {
     if (!(cause instanceof QmpError)) throw cause;
     throw new UsageError(`${text}: ${cause.description}`, { cause });
   }
+}
+
+/** Objects whose keys are 0, 1 and so on are lists. */
+function withLists(value: JsonValue | NestedArguments): JsonValue {
+  if (!isNested(value)) return value;
+  const keys = Object.keys(value);
+  if (keys.length > 0 && keys.every((key, index) => key === String(index))) {
+    return Object.values(value).map(withLists);
+  }
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, withLists(each)]));
 }
 
 interface NestedArguments {

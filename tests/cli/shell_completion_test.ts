@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { ShellCompletion } from "../../src/cli/shell_completion.ts";
+import { ShellSchema } from "../../src/cli/shell_schema.ts";
 import { MigrationControl } from "../../src/control/migration_control.ts";
 import { qmpCommands } from "../../src/qmp/commands.ts";
 import type { JsonValue } from "../../src/qmp/json.ts";
@@ -7,7 +8,7 @@ import type { JsonValue } from "../../src/qmp/json.ts";
 const commands = qmpCommands({ control: new MigrationControl({}), quit: () => {} }, () => {});
 const schema = commands.get("query-qmp-schema")!.run({}) as JsonValue;
 const names = ["stop", "migrate", "migrate-pause", "migrate-continue"].map((name) => ({ name }));
-const completion = new ShellCompletion(names, schema);
+const completion = new ShellCompletion(new ShellSchema(names, schema));
 
 Deno.test("ShellCompletion completes a command's name", () => {
   assertEquals(completion.complete("s"), [["stop "], "s"]);
@@ -16,7 +17,10 @@ Deno.test("ShellCompletion completes a command's name", () => {
     "migrate-",
   ]);
   assertEquals(completion.complete("nothing"), [[], "nothing"]);
-  assertEquals(completion.complete("")[0].length, 4);
+  assertEquals(completion.complete("")[0].length, 5);
+  assertEquals(completion.complete("he"), [["help "], "he"]);
+  assertEquals(completion.complete("help mig")[0].length, 3);
+  assertEquals(completion.complete("help migrate s")[0], []);
 });
 
 Deno.test("ShellCompletion completes arguments and the words they can be", () => {
@@ -42,6 +46,9 @@ Deno.test("ShellCompletion completes the words inside JSON", () => {
   assertEquals(completion.complete(line), [['capability"'], "cap"]);
   assertEquals(completion.complete(`${line}ability":"mul`), [['multifd"'], "mul"]);
   assertEquals(completion.complete(`${line}ability":"no`), [[], "no"]);
+  assertEquals(completion.complete(`${line}ability": "mul`), [['multifd"'], "mul"]);
+  assertEquals(completion.complete(`${line}ability": "multifd", "st`), [['state"'], "st"]);
+  assertEquals(completion.complete(`${line}ability": `)[0], []);
 });
 
 Deno.test("ShellCompletion completes members of members, and what is one type or another", () => {
@@ -57,7 +64,13 @@ Deno.test("ShellCompletion completes members of members, and what is one type or
     { name: "4", "meta-type": "enum", members: [{ name: "left" }, { name: "right" }] },
     { name: "bool", "meta-type": "builtin", "json-type": "boolean" },
   ];
-  const nested = new ShellCompletion([{ name: "put" }], types);
+  const list = completion.complete("migrate-set-capabilities capabilities.0.cap");
+  assertEquals(list[0], ["capabilities.0.capability="]);
+  assertEquals(
+    completion.complete("migrate channels.0.addr.transport=s")[0],
+    ["channels.0.addr.transport=socket "],
+  );
+  const nested = new ShellCompletion(new ShellSchema([{ name: "put" }], types));
   assertEquals(nested.complete("put at.s"), [["at.side="], "at.s"]);
   assertEquals(nested.complete("put at.again.side=l"), [
     ["at.again.side=left "],
@@ -69,7 +82,7 @@ Deno.test("ShellCompletion completes members of members, and what is one type or
 });
 
 Deno.test("ShellCompletion completes names alone without a schema, and nothing without either", () => {
-  assertEquals(new ShellCompletion(names).complete("migrate r"), [[], "r"]);
-  assertEquals(new ShellCompletion(names).complete("st"), [["stop "], "st"]);
-  assertEquals(new ShellCompletion(null, "nonsense").complete("st"), [[], "st"]);
+  assertEquals(new ShellCompletion(new ShellSchema(names)).complete("migrate r"), [[], "r"]);
+  assertEquals(new ShellCompletion(new ShellSchema(names)).complete("st"), [["stop "], "st"]);
+  assertEquals(new ShellCompletion(new ShellSchema(null, "nonsense")).complete("st"), [[], "st"]);
 });

@@ -1,5 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { parseShellLine, splitWords } from "../../src/cli/shell_line.ts";
+import { ShellSchema } from "../../src/cli/shell_schema.ts";
 import { UsageError } from "../../src/errors.ts";
 
 const LINES: Readonly<Record<string, unknown>> = {
@@ -41,6 +42,32 @@ Deno.test("parseShellLine() reads commands, with values that are JSON where they
       line,
     );
   }
+});
+
+Deno.test("parseShellLine() makes lists of what is numbered from 0", () => {
+  const { args } = parseShellLine("x a.0.b=1 a.0.c=2 a.1=x b.1=y c.0.0=z")!;
+  assertEquals(args, { a: [{ b: 1, c: 2 }, "x"], b: { "1": "y" }, c: [["z"]] });
+});
+
+Deno.test("parseShellLine() reads values by their types, where they are known", () => {
+  const schema = new ShellSchema([{ name: "x" }], [
+    { name: "x", "meta-type": "command", "arg-type": "1" },
+    {
+      name: "1",
+      "meta-type": "object",
+      members: ["str", "int", "enum", "bool"].map((name) => ({ name, type: name })),
+    },
+    { name: "str", "meta-type": "builtin", "json-type": "string" },
+    { name: "int", "meta-type": "builtin", "json-type": "int" },
+    { name: "bool", "meta-type": "builtin", "json-type": "boolean" },
+    { name: "enum", "meta-type": "enum", members: [{ name: "5" }] },
+  ]);
+  const read = (words: string) => parseShellLine(`x ${words}`, schema)!.args as unknown;
+  assertEquals(read("str=5 enum=5 int=5 bool=true"), { str: "5", enum: "5", int: 5, bool: true });
+  assertEquals(read("str=true int=100M"), { str: "true", int: 100 * 1024 ** 2 });
+  assertEquals([read("int=1.5k"), read("int=2t")], [{ int: 1536 }, { int: 2 * 1024 ** 4 }]);
+  assertEquals(read("int=5x other=5 bool=1k"), { int: "5x", other: 5, bool: "1k" });
+  assertEquals(read(`str="a b" int="5"`), { str: "a b", int: "5" }); // in quotes it is as it is
 });
 
 const WRONG: Readonly<Record<string, string>> = {

@@ -5,6 +5,7 @@
  */
 import { assert, assertEquals } from "@std/assert";
 import { ShellCompletion } from "../../src/cli/shell_completion.ts";
+import { ShellSchema } from "../../src/cli/shell_schema.ts";
 import { readJson } from "../../src/qmp/json.ts";
 import type { JsonObject } from "../support/json.ts";
 import { qemuTest } from "../support/qemu_lab.ts";
@@ -29,6 +30,10 @@ qemuTest(
     assertEquals(ferry!.parameters, qemu!.parameters);
   },
 );
+
+function completionOf(schema: Schema): ShellCompletion {
+  return new ShellCompletion(new ShellSchema([], readJson(JSON.stringify([...schema.values()]))));
+}
 
 type Schema = Map<string, JsonObject>;
 
@@ -144,14 +149,16 @@ qemuTest(
       if (kind === "command") assertGives(ferry!, qemu!, answers as [string, string], name);
     }
     // The shell reads QEMU's as it reads Ferry's.
-    const shell = new ShellCompletion([], readJson(JSON.stringify([...qemu!.values()])));
+    const shell = completionOf(qemu!);
     assertEquals(shell.complete("migrate-set-parameters multifd-compression=zl")[0], [
       "multifd-compression=zlib ",
     ]);
-    const own = new ShellCompletion([], readJson(JSON.stringify([...ferry!.values()])));
+    const own = completionOf(ferry!);
     for (const each of [shell, own]) {
       assertEquals(each.complete('migrate channels=[{"addr":{"transp')[0], ['transport"']);
       assertEquals(each.complete('migrate channels=[{"addr":{"transport":"so')[0], ['socket"']);
+      assertEquals(each.complete('migrate channels=[{"addr": {"filen')[0], ['filename"']);
+      assertEquals(each.complete("migrate channels.0.addr.fil")[0], ["channels.0.addr.filename="]);
     }
   },
 );
