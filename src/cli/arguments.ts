@@ -22,6 +22,8 @@ export interface MigrationArguments {
   readonly parameters: ParameterChanges;
   /** Milliseconds after which postcopy starts; without it, it does not by itself. */
   readonly postcopyAfter: number | undefined;
+  /** Where the sides of a postcopy meet again after a loss; where they met before, if it is not said. */
+  readonly recover: string | undefined;
   /** Where QMP clients connect. */
   readonly qmp: string | undefined;
   /** Whether stdout is JSON lines. */
@@ -53,6 +55,8 @@ export interface SendArguments extends MigrationArguments, MachineArguments {
   readonly from: string | undefined;
   /** The destination's page sizes, in bytes, by the RAM blocks that have others than its host. */
   readonly hostPages: HostPages;
+  /** Whether an earlier `send` of the same image has begun, and the destination waits for the rest. */
+  readonly resume: boolean;
 }
 
 /** The arguments of `receive`. */
@@ -68,6 +72,7 @@ export interface ReceiveArguments extends MigrationArguments, MachineArguments {
 }
 
 const MIGRATION_TEXTS = ["capability", "parameter", "postcopy-after", "qmp"] as const;
+const RECOVER = "recover";
 const MACHINE_TEXTS = ["ram", "dirty-rate", "seed", "dirty-log"] as const;
 const DIRTY_LOGS: readonly DirtyLogKind[] = ["kernel", "barrier", "hash"];
 
@@ -80,8 +85,8 @@ export function parseDemo(args: readonly string[]): DemoArguments {
 
 /** @throws {UsageError} If something is not understood or missing. */
 export function parseSend(args: readonly string[]): SendArguments {
-  const texts = [...MIGRATION_TEXTS, ...MACHINE_TEXTS, "guest", "from", "host-page"];
-  const given = parse(args, texts, []);
+  const texts = [...MIGRATION_TEXTS, ...MACHINE_TEXTS, RECOVER, "guest", "from", "host-page"];
+  const given = parse(args, texts, ["resume"]);
   const migration = migrationArguments(given);
   const uri = uriOf(given.positional, migration);
   const guests = given.texts("guest");
@@ -95,12 +100,14 @@ export function parseSend(args: readonly string[]): SendArguments {
   if (Object.keys(hostPages).length > 0 && from === undefined) {
     throw new UsageError("--host-page is for images", { advice: "Give --from IMAGE, too" });
   }
-  return { ...migration, ...machineArguments(given), uri, guests, from, hostPages };
+  const resume = given.flag("resume");
+  if (resume) requireResumable(migration, uri, from);
+  return { ...migration, ...machineArguments(given), uri, guests, from, hostPages, resume };
 }
 
 /** @throws {UsageError} If something is not understood or missing. */
 export function parseReceive(args: readonly string[]): ReceiveArguments {
-  const texts = [...MIGRATION_TEXTS, ...MACHINE_TEXTS, "guest", "save", "format", "run"];
+  const texts = [...MIGRATION_TEXTS, ...MACHINE_TEXTS, RECOVER, "guest", "save", "format", "run"];
   const given = parse(args, texts, ["discard"]);
   const migration = migrationArguments(given);
   const uri = uriOf(given.positional, migration);
@@ -121,6 +128,24 @@ export function parseReceive(args: readonly string[]): ReceiveArguments {
     ...{ uri, guests, save, format, discard },
     run: run === undefined ? undefined : parseDuration(run, "--run"),
   };
+}
+
+/** @throws {UsageError} If no earlier program can have left a migration like this. */
+function requireResumable(
+  { capabilities }: MigrationArguments,
+  uri: string | undefined,
+  from: string | undefined,
+): void {
+  if (from === undefined) {
+    throw new UsageError("--resume is for images: the RAM of a guest has ended with its program", {
+      advice: "Give --from IMAGE, the one that the earlier program has sent",
+    });
+  }
+  if (uri === undefined || !capabilities["postcopy-ram"]) {
+    throw new UsageError("--resume needs a URI, and the capability postcopy-ram", {
+      advice: "Give the earlier program's command line, and add --resume",
+    });
+  }
 }
 
 function formatOf(format: string | undefined, save: string | undefined): ImageFormat {
@@ -182,13 +207,24 @@ function migrationArguments(given: Given): MigrationArguments {
       advice: "Add -c postcopy-ram, on both sides",
     });
   }
+  const qmp = given.text("qmp");
+  const recover = given.text(RECOVER);
+  if (recover !== undefined) {
+    parseUri(recover);
+    if (qmp !== undefined) {
+      throw new UsageError("--recover is for programs without --qmp", {
+        advice: "With --qmp, a loss is mended by migrate-recover, and migrate with resume=true",
+      });
+    }
+  }
   return {
     capabilities,
+    recover,
     parameters: Object.assign({}, ...given.texts("parameter").map(parseSetting)),
     postcopyAfter: postcopyAfter === undefined
       ? undefined
       : parseDuration(postcopyAfter, "--postcopy-after"),
-    qmp: given.text("qmp"),
+    qmp,
     json: given.flag("json"),
     quiet: given.flag("quiet"),
     publicApi: given.flag("public-api"),

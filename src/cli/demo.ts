@@ -19,6 +19,7 @@ import { DemoProcess } from "./demo_process.ts";
 import { followOutgoing } from "./follow.ts";
 import { DEFAULT_RAM, describeGuest, guestSpecs, MACHINE_NAME, RAM_BLOCK } from "./guests.ts";
 import { cancel, Interrupt, INTERRUPTED } from "./interrupt.ts";
+import { OutgoingMending } from "./mending.ts";
 import { Output } from "./output.ts";
 import { startPostcopyAfter } from "./postcopy_after.ts";
 import { transportOf } from "./transport.ts";
@@ -67,6 +68,12 @@ export async function demo(args: DemoArguments): Promise<number> {
     if (interrupt.isInterrupted) throw new CancelledError("Interrupted before the migration began");
     const { uri } = destination;
     output.say(`Process ${destination.pid} waits for it on ${uri}`);
+    using _mending = new OutgoingMending(
+      control,
+      output,
+      uri,
+      "The machine is lost if one of the two programs ends before they have come.",
+    );
     const migration = await control.migrate(uri);
     using _postcopy = startPostcopyAfter(migration, args.postcopyAfter);
     const info = await followOutgoing(migration, output);

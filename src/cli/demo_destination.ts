@@ -13,6 +13,7 @@ import { verifyRam } from "../machine/verify/ram_check.ts";
 import { formatUri } from "../transport/uri.ts";
 import type { DemoDestinationOptions, DemoMessage } from "./demo_process.ts";
 import { guestSpecs, MACHINE_NAME, RAM_BLOCK } from "./guests.ts";
+import { IncomingMending } from "./mending.ts";
 import { transportOf } from "./transport.ts";
 
 /** What the guest must have written here before it is stopped, in pages. */
@@ -34,6 +35,9 @@ async function run(options: DemoDestinationOptions): Promise<void> {
   });
   control.setCapabilities(options.capabilities);
   control.setParameters(options.parameters);
+  // The source says what there is to say.
+  const silent = { say: () => {}, warn: () => {}, event: () => {} };
+  using _mending = new IncomingMending(control, silent, undefined);
   const incoming = control.migrateIncoming("tcp:127.0.0.1:0");
   say({ uri: formatUri(await incoming.listening) });
   const told = nextLine();

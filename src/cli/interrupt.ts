@@ -52,5 +52,6 @@ export function cancel(control: MigrationControl, output: Output): void {
   } catch (error) {
     if (!(error instanceof StateError)) throw error;
     output.warn(error.message);
+    output.warn("       Interrupt once more to end the program all the same");
   }
 }

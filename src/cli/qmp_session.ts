@@ -12,6 +12,11 @@ import type { DirtyLimiter, DirtyRateMeter, QmpTarget } from "../qmp/target.ts";
 import { formatUri } from "../transport/uri.ts";
 import { followIncoming, followOutgoing } from "./follow.ts";
 import type { Output } from "./output.ts";
+import { Pauses } from "./pauses.ts";
+
+/** How a pause ends, told to either side. */
+const OUTGOING_MENDED = "migrate-recover there, then migrate with resume=true here";
+const INCOMING_MENDED = "migrate-recover here, then migrate with resume=true there";
 
 /** What is driven. */
 export interface QmpSessionOptions {
@@ -81,13 +86,13 @@ export class QmpSession implements AsyncDisposable {
   async #show(): Promise<void> {
     const { control: { incoming, outgoing }, output } = this.options;
     if (outgoing && this.#isNew(outgoing)) {
-      const info = await followOutgoing(outgoing, output);
+      const info = await followOutgoing(outgoing, output, new Pauses(output, OUTGOING_MENDED));
       output.table(info, "Sent: it is the destination's now");
     } else if (incoming && this.#isNew(incoming)) {
       const uri = formatUri(await incoming.listening);
       output.event({ event: "LISTENING", data: { uri } });
       output.say(`Waiting for a machine on ${uri}`);
-      const info = await followIncoming(incoming, output);
+      const info = await followIncoming(incoming, output, new Pauses(output, INCOMING_MENDED));
       output.table(info, "Received");
     }
   }

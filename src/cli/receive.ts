@@ -23,6 +23,7 @@ import { followIncoming } from "./follow.ts";
 import { describeGuest, guestSpecs, MACHINE_NAME, RAM_BLOCK } from "./guests.ts";
 import { cancel, Interrupt, INTERRUPTED } from "./interrupt.ts";
 import { lateDirtying } from "./late_dirtying.ts";
+import { IncomingMending } from "./mending.ts";
 import { Output } from "./output.ts";
 import { QmpSession, type QmpSessionOptions } from "./qmp_session.ts";
 import { transportOf } from "./transport.ts";
@@ -55,6 +56,7 @@ export async function receive(args: ReceiveArguments): Promise<number> {
     return status;
   }
   try {
+    using _mending = new IncomingMending(control, output, args.recover);
     const incoming = control.migrateIncoming(args.uri!);
     const uri = formatUri(await incoming.listening);
     output.event({ event: "LISTENING", data: { uri } });

@@ -6,6 +6,7 @@
 import { ImageSource } from "../control/image_source.ts";
 import { MachineDirtying } from "../control/machine_dirtying.ts";
 import { MigrationControl } from "../control/migration_control.ts";
+import type { MigrationStatus } from "../control/migration_status.ts";
 import { prepareOutgoing } from "../control/spare_threads.ts";
 import { CancelledError } from "../errors.ts";
 import { loadImage } from "../image/load_image.ts";
@@ -16,10 +17,16 @@ import type { SendArguments } from "./arguments.ts";
 import { followOutgoing } from "./follow.ts";
 import { DEFAULT_RAM, describeGuest, guestSpecs, MACHINE_NAME, RAM_BLOCK } from "./guests.ts";
 import { cancel, Interrupt, INTERRUPTED } from "./interrupt.ts";
+import { OutgoingMending } from "./mending.ts";
 import { Output } from "./output.ts";
 import { startPostcopyAfter } from "./postcopy_after.ts";
 import { QmpSession } from "./qmp_session.ts";
 import { transportOf } from "./transport.ts";
+
+/** Nothing goes on without somebody's doing. */
+const PAUSED: readonly MigrationStatus[] = [
+  ...["postcopy-paused", "postcopy-recover-setup", "postcopy-recover"] as const,
+];
 
 /**
  * Runs the command.
@@ -40,23 +47,32 @@ export async function send(args: SendArguments): Promise<number> {
   control.setParameters(args.parameters);
   prepareOutgoing(spares, control);
   await machine?.start();
-  using interrupt = new Interrupt(() => cancel(control, output));
+  const leaving = Promise.withResolvers<never>();
+  leaving.promise.catch(() => {}); // unless somebody waits for it
+  using interrupt = new Interrupt(() => {
+    // An image is whole wherever its machine is, and the destination waits.
+    if (!machine && PAUSED.includes(control.status)) leaving.reject(leftPaused());
+    else cancel(control, output);
+  });
   if (args.qmp !== undefined) {
     const driven = { control, output, machine: () => machine, dirtying };
     await using qmp = await QmpSession.start(args.qmp, driven);
     if (args.uri !== undefined) {
-      startPostcopyAfter(await control.migrate(args.uri), args.postcopyAfter);
+      const migration = await control.migrate(args.uri, { takeUp: args.resume });
+      if (!args.resume) startPostcopyAfter(migration, args.postcopyAfter);
     }
     const status = await Promise.race([qmp.quit, interrupt.happened.then(() => INTERRUPTED)]);
     output.result(control.info(), "The program ends");
     return status;
   }
   try {
-    const migration = await control.migrate(args.uri!);
-    using _postcopy = startPostcopyAfter(migration, args.postcopyAfter);
-    if (interrupt.isInterrupted) migration.cancel();
-    const info = await followOutgoing(migration, output);
-    output.result(info, `Sent to ${args.uri}: it is the destination's now`);
+    const uri = args.uri!;
+    using _mending = new OutgoingMending(control, output, args.recover ?? uri, keptWords(args));
+    const migration = await control.migrate(uri, { takeUp: args.resume });
+    using _postcopy = args.resume ? undefined : startPostcopyAfter(migration, args.postcopyAfter);
+    if (interrupt.isInterrupted) cancel(control, output);
+    const info = await Promise.race([followOutgoing(migration, output), leaving.promise]);
+    output.result(info, `Sent to ${uri}: it is the destination's now`);
     return 0;
   } catch (error) {
     output.failure(error);
@@ -65,6 +81,19 @@ export async function send(args: SendArguments): Promise<number> {
     output.result(control.info(), "Not sent");
     return error instanceof CancelledError && interrupt.isInterrupted ? INTERRUPTED : 1;
   }
+}
+
+/** What becomes of the machine if the program ends while the destination lacks pages. */
+function keptWords({ from }: SendArguments): string {
+  return from === undefined
+    ? "The machine is lost if this program ends before they have come."
+    : "Ctrl-C ends this program; its command with --resume goes on later.";
+}
+
+function leftPaused(): CancelledError {
+  return new CancelledError("Interrupted: the destination lacks pages, and waits for them", {
+    advice: "The same command with --resume goes on",
+  });
 }
 
 async function makeMachine(args: SendArguments): Promise<Machine> {

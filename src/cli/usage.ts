@@ -23,6 +23,8 @@ Migration options
   -c, --capability NAME[=on|off]   QMP's capabilities, such as multifd (repeat)
   -p, --parameter NAME=VALUE       QMP's parameters, such as multifd-channels=4 (repeat)
   --postcopy-after DURATION        with -c postcopy-ram: run there after so long (0: at once), pages follow
+  --recover URI                    send, receive: where to meet again if a postcopy's connection is lost
+                                   (the same URI as before)
   --qmp unix:PATH|tcp:HOST:PORT    serve QMP until \`quit\`; without a URI, wait for its commands.
                                    Of demo it is the source's, as long as demo runs
   --json                           stdout is JSON lines: QMP's events, at last the query-migrate object
@@ -34,6 +36,7 @@ Machine options
   --seed N           what the guest stress makes its pages from
   --dirty-log KIND   insist on kernel, barrier or hash to learn which pages were written
   --host-page BLOCK=SIZE  send --from with postcopy: the destination's huge pages, 2M at most (repeat)
+  --resume           send --from with postcopy: an earlier send of this image ended in the middle; go on
   --run DURATION     receive --guest: end after so long instead of at Ctrl-C
   --format FORMAT    receive --save: stream (for any QEMU), or mapped-ram (QEMU 9.0 and newer)
 Analyze options (IMAGE: a file, file:PATH,offset=N, or - for the standard input)

@@ -1,13 +1,14 @@
 /**
- * A destination's large pages (hugetlbfs). In postcopy a page of the host's is placed as a whole, so its
+ * The other side's large pages (hugetlbfs). In postcopy a page of the host's is placed as a whole, so its
  * records must come one after the other, and both sides must mean pages of the same size (wire-format §5.2
- * and §8.2). A stream that was saved without postcopy does not say how large they were.
+ * and §8.2). Here RAM can have pages of any size, so they are what the other side has: a source says it, and
+ * of a destination the user does, because a stream that was saved without postcopy does not.
  *
  * @module
  */
-import { SettingError } from "../errors.ts";
+import { IncompatibleError, SettingError } from "../errors.ts";
 import { GuestRam } from "../machine/guest_ram.ts";
-import type { RamBlockEntry } from "../ram/block_list.ts";
+import { pageSizesOf, type RamBlockEntry } from "../ram/block_list.ts";
 
 /** Page sizes in bytes, by the names of the RAM blocks that have others than the host's. */
 export type HostPages = Readonly<Record<string, number>>;
@@ -36,18 +37,44 @@ export function withHostPages({ ram, blocks }: ListedRam, pages: HostPages): Lis
     }
   }
   const sizeOf = (name: string) => Object.hasOwn(pages, name) ? pages[name] : undefined;
-  const { layout } = ram;
   return {
-    ram: new GuestRam({
-      ...layout,
-      blocks: layout.blocks.map((block) => ({
-        ...block,
-        hostPageSize: sizeOf(block.name) ?? block.hostPageSize,
-      })),
-    }),
+    ram: withPages(ram, sizeOf),
     blocks: blocks.map((block) => {
       const hostPageSize = sizeOf(block.name);
       return { ...block, ...hostPageSize !== undefined && { hostPageSize } };
     }),
   };
+}
+
+/**
+ * Gives RAM the pages that a source has; the memory stays the same.
+ * @param blocks The source's list, in which blocks have a page size if it is not that of the source's host.
+ * @param announced All page sizes there, a bit for each; 0 if it said none, and there will be no postcopy.
+ * @throws {IncompatibleError} If a block is not whole pages.
+ */
+export function withSourcePages(
+  ram: GuestRam,
+  blocks: readonly RamBlockEntry[],
+  announced: number,
+): GuestRam {
+  // No page is smaller than the host's own.
+  const [ordinary] = pageSizesOf(announced);
+  if (ordinary === undefined) return ram;
+  const sizes = new Map(blocks.map(({ name, hostPageSize = ordinary }) => [name, hostPageSize]));
+  for (const { name, length } of blocks) {
+    const size = sizes.get(name)!;
+    if (length % size === 0) continue;
+    throw new IncompatibleError(
+      `RAM block "${name}" of ${length} bytes is not whole pages of ${size} bytes`,
+    );
+  }
+  return withPages(ram, (name) => sizes.get(name));
+}
+
+function withPages({ layout }: GuestRam, sizeOf: (name: string) => number | undefined): GuestRam {
+  const blocks = layout.blocks.map((block) => ({
+    ...block,
+    hostPageSize: sizeOf(block.name) ?? block.hostPageSize,
+  }));
+  return new GuestRam({ ...layout, blocks });
 }

@@ -16,6 +16,7 @@ import { Command, describeCommand, type ReceivedCommand } from "../wire/command.
 import type { Configuration } from "../wire/configuration.ts";
 import type { FullSectionHeader } from "../wire/section.ts";
 import { leavesRamOut, requireSameCapabilities } from "./agreement.ts";
+import { withSourcePages } from "./host_pages.ts";
 import type { IncomingLink } from "./incoming_link.ts";
 import { IncomingMappedRam } from "./incoming_mapped_ram.ts";
 import type { IncomingOptions } from "./incoming_options.ts";
@@ -128,9 +129,11 @@ export class IncomingElements implements LoadTarget {
     const { link, target, onRamEnd } = this.options;
     const { pageSize } = this;
     const { stream } = link;
+    const hostPageSizes = this.options.postcopy()?.hostPageSizes ?? 0;
     return this.#loader = new RamLoader({
       dialect: {
         pageSize,
+        hostPageSizes,
         ignoreShared: leavesRamOut(this.#configuration!),
         ...stream instanceof IncomingMappedRam && {
           afterBlock: (entry) => stream.readPlace(entry, pageSize),
@@ -138,7 +141,9 @@ export class IncomingElements implements LoadTarget {
       },
       prepare: async (blocks) => {
         link.begun();
-        const ram = await target.prepareRam(blocks, sectionId);
+        // What a page of the source's host is ends with this migration.
+        const own = blocks.map(({ hostPageSize: _, ...block }) => block);
+        const ram = withSourcePages(await target.prepareRam(own, sectionId), blocks, hostPageSizes);
         this.#ram = { ram, sectionId };
         await stream!.setRam(ram);
         link.multifd?.start(ram);

@@ -16,9 +16,10 @@ import {
 } from "../errors.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
 import {
-  checkAdvice,
   countMissing,
   forgetPages,
+  forgetParts,
+  readAdvice,
   readBlock,
   readDiscard,
 } from "../postcopy/incoming_commands.ts";
@@ -74,6 +75,7 @@ export class IncomingPostcopy implements AsyncDisposable {
   #guest: PostcopyGuest | undefined;
   #missing: MissingRam | undefined;
   #context: LoadContext | undefined;
+  #hostPageSizes = 0;
   #inPackage = false;
   /** Reading the channels of now; settles when they have brought everything, or are lost. */
   #receiving: Promise<void> | undefined;
@@ -91,6 +93,11 @@ export class IncomingPostcopy implements AsyncDisposable {
   /** Whether pages come that a guest may be waiting for: LISTEN has come. */
   get listening(): boolean {
     return ["listening", "running", "end"].includes(this.#state);
+  }
+
+  /** The sizes of the pages of the source's host, in bytes, a bit for each; 0 until it has said them. */
+  get hostPageSizes(): number {
+    return this.#hostPageSizes;
   }
 
   /** Why the connection was lost the last time. */
@@ -131,7 +138,8 @@ export class IncomingPostcopy implements AsyncDisposable {
     switch (received.command) {
       case Command.POSTCOPY_ADVISE:
         this.#expect(received, "none");
-        await checkAdvice(received, this.options.pageSize());
+        if (this.options.ram()) this.#refuse(received);
+        this.#hostPageSizes = await readAdvice(received, this.options.pageSize());
         this.#state = "advise";
         return "continue";
       case Command.POSTCOPY_RAM_DISCARD:
@@ -279,6 +287,7 @@ export class IncomingPostcopy implements AsyncDisposable {
   async #listen(context: LoadContext): Promise<void> {
     const { options } = this;
     const { ram, sectionId } = this.#ram();
+    requireWholePages(ram);
     await this.#channels.waitForPreempt();
     this.#guest = options.target.postcopyGuest?.();
     const missing = MissingRam.create(ram, this.#guest?.presence, options.wantedFaults);
@@ -354,6 +363,7 @@ export class IncomingPostcopy implements AsyncDisposable {
     if (received.payload.source.available > 0) {
       throw new StreamFormatError("RECV_BITMAP with bytes after the block's name");
     }
+    forgetParts(ram, block);
     await this.options.faults.sendBitmap(ram, block);
   }
 
@@ -361,5 +371,17 @@ export class IncomingPostcopy implements AsyncDisposable {
     this.options.host.move("resume-acknowledged");
     await this.options.faults.resume();
     this.#channels.resumed();
+  }
+}
+
+/** A page of the host is discarded as a whole, so that it is there as a whole or not at all. */
+function requireWholePages(ram: GuestRam): void {
+  for (const block of ram.blocks) {
+    const parts = forgetParts(ram, block);
+    if (parts === 0) continue;
+    throw new StreamFormatError(
+      `${parts} pages of RAM block "${block.name}" are parts of pages of ${block.hostPageSize} bytes ` +
+        "that have not come as a whole",
+    );
   }
 }

@@ -53,6 +53,8 @@ export interface MigrateOptions {
 export interface ResumeOptions {
   /** Goes on with the migration that is `postcopy-paused`, whose settings stay. */
   readonly resume?: boolean;
+  /** Goes on with a migration that another program has begun with the same image, and that is paused. */
+  readonly takeUp?: boolean;
 }
 
 /** The settings and migrations of one machine. */
@@ -194,7 +196,7 @@ export class MigrationControl {
    */
   async migrate(
     to: string | MigrationUri,
-    { resume, ...options }: MigrateOptions & ResumeOptions = {},
+    { resume, takeUp = false, ...options }: MigrateOptions & ResumeOptions = {},
   ): Promise<OutgoingMigration> {
     const uri = typeof to === "string" ? parseUri(to) : to;
     if (resume) return this.#resume(uri);
@@ -212,6 +214,7 @@ export class MigrationControl {
     const outgoing = new OutgoingMigration(machine, {
       uri,
       ...settings,
+      ...takeUp && { takesUp: true },
       ...transport && { transport },
       ...spares && { spares },
       onEvent: (event) => this.#emit(event),

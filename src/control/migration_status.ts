@@ -29,6 +29,7 @@ export type MigrationStatus = typeof MIGRATION_STATUSES[number];
 /** What can happen to an outgoing migration. */
 export type OutgoingEvent =
   | "start"
+  | "take-up"
   | "unplug-pending"
   | "setup-done"
   | "pause-before-switchover"
@@ -64,10 +65,12 @@ export type StatusTable<Event extends string> = Partial<
 >;
 
 const RESTART = { start: "setup" } as const;
+/** Another program has begun it, and is not there any more: to the destination it is paused. */
+const TAKE_UP = { "take-up": "postcopy-paused" } as const;
 
 /** Outgoing: by status and event, the next status; what is missing is not allowed. */
 export const OUTGOING: StatusTable<OutgoingEvent> = {
-  none: RESTART,
+  none: { ...RESTART, ...TAKE_UP },
   setup: {
     "unplug-pending": "wait-unplug",
     "setup-done": "active",

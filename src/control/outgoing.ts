@@ -8,7 +8,7 @@
  *
  * with postcopy:          device → postcopy-device → postcopy-active ─→ completed
  *   failure: the guest runs on ────┘                      ⇅  ⇅ any failure, again and again
- *                                     postcopy-paused ⇄ postcopy-recover(-setup)
+ *                      taken up: none → postcopy-paused ⇄ postcopy-recover(-setup)
  * ```
  *
  * @module
@@ -66,6 +66,7 @@ export class OutgoingMigration {
    * Begins; what becomes of it is said by {@linkcode OutgoingMigration.completed}.
    * @param machine What is moved.
    * @param options Where to and how.
+   * @throws {IncompatibleError} If a migration is to be taken up, and a page is not here.
    */
   constructor(
     private readonly machine: OutgoingMachine,
@@ -95,7 +96,8 @@ export class OutgoingMigration {
       newLink: (uri) => this.#link = this.#newLink(uri),
       allSent: (isSent) => this.#handedOver = isSent,
     });
-    this.#status.move("start");
+    if (options.takesUp) this.#ram.takeUp();
+    this.#status.move(options.takesUp ? "take-up" : "start");
     this.completed = this.#run();
     this.completed.catch(() => {});
     this.opened = Promise.race([this.#link.opened, this.completed]);
@@ -194,12 +196,7 @@ export class OutgoingMigration {
 
   async #run(): Promise<MigrationInfo> {
     try {
-      await this.#connect();
-      await this.#setUp();
-      const end = await this.#iterate();
-      await this.#stop();
-      if (end === "postcopy") await this.#runThere();
-      else await this.#handOver();
+      await (this.options.takesUp ? this.#takeUp() : this.#move());
       await this.#finish();
     } catch (thrown) {
       await this.#fail(asMigrationError(thrown));
@@ -207,6 +204,21 @@ export class OutgoingMigration {
       await this.#cleanUp();
     }
     return this.info();
+  }
+
+  async #move(): Promise<void> {
+    await this.#connect();
+    await this.#setUp();
+    const end = await this.#iterate();
+    await this.#stop();
+    if (end === "postcopy") await this.#runThere();
+    else await this.#handOver();
+  }
+
+  /** Goes on where another program ended. */
+  async #takeUp(): Promise<void> {
+    this.#statistics.guestRuns();
+    await this.#postcopy.takeUp(this.options.uri);
   }
 
   #newLink(uri: MigrationUri): OutgoingLink {

@@ -8,6 +8,12 @@ import type { MigrationSettings } from "./migration_settings.ts";
 /** What a migration is told. */
 export interface OutgoingOptions extends MigrationSettings {
   /**
+   * The machine runs at the destination, which waits for the rest of its pages (`postcopy-paused`): another
+   * program has sent it and ended, and what it sent from has not changed since.
+   * @default {false}
+   */
+  readonly takesUp?: boolean;
+  /**
    * How long a destination may take nothing of what is sent to it; in milliseconds.
    * @default {10000}
    */

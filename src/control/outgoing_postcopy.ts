@@ -51,6 +51,8 @@ export class OutgoingPostcopy {
   #failure: MigrationError | undefined;
   /** All was sent: the destination may be done, and only its word has not come. */
   #unconfirmed = false;
+  /** What was sent is not kept. */
+  #released = false;
 
   /** @param migration What it is a part of. */
   constructor(private readonly migration: PostcopyMigration) {}
@@ -75,22 +77,35 @@ export class OutgoingPostcopy {
    * QEMU 10.2.
    */
   async run(link: OutgoingLink): Promise<void> {
-    const { status, move } = this.migration;
-    let context = this.contextOf(link);
+    const context = this.contextOf(link);
     await sendSwitch(context);
-    move("package-sent");
+    this.migration.move("package-sent");
     const runs = this.#runs(context);
     runs.catch(() => {}); // the steps fail with it
-    for (;;) {
+    await this.#sendAll(context, runs);
+  }
+
+  /**
+   * Sends what the machine lacks there, which another program has handed over: to this side it is paused.
+   * @param uri Where the destination waits.
+   */
+  async takeUp(uri: MigrationUri): Promise<void> {
+    const { promise } = this.#resuming = Promise.withResolvers<MigrationUri>();
+    this.resume(uri);
+    await this.#sendAll(await this.#resumed(promise), Promise.resolve());
+  }
+
+  async #sendAll(first: PostcopyContext, runs: Promise<void>): Promise<void> {
+    const { status } = this.migration;
+    for (let context = first;;) {
       try {
         await sendRemaining(context);
         if (status() === "postcopy-device") await runs;
         return await this.#sendLast(context);
       } catch (thrown) {
         if (status() === "postcopy-device") throw thrown;
-        await this.#pause(context.link, asMigrationError(thrown));
+        context = await this.#resumed(this.#pause(context.link, asMigrationError(thrown)));
       }
-      context = await this.#resumed();
     }
   }
 
@@ -99,13 +114,13 @@ export class OutgoingPostcopy {
    * @throws {StateError} If it is not paused, or what it has sent is not kept.
    */
   resume(uri: MigrationUri): void {
-    const { status, move, capabilities } = this.migration;
+    const { status, move } = this.migration;
     if (!this.#resuming) {
       throw new StateError(`A migration that is ${status()} cannot be resumed`, {
         advice: "Only one that is postcopy-paused can be.",
       });
     }
-    if (capabilities["release-ram"]) {
+    if (this.#released) {
       throw new StateError("With the capability release-ram, what was sent is gone: no resuming");
     }
     const { resolve } = this.#resuming;
@@ -120,7 +135,9 @@ export class OutgoingPostcopy {
     context.link.trouble.check();
     statistics.guestRuns();
     move("destination-runs");
-    if (capabilities["release-ram"] && !machine.pages) context.link.requests!.release();
+    if (!capabilities["release-ram"] || machine.pages) return;
+    this.#released = true;
+    context.link.requests!.release();
   }
 
   async #sendLast(context: PostcopyContext): Promise<void> {
@@ -134,8 +151,11 @@ export class OutgoingPostcopy {
     await trouble.guard(destination.verdict(sent));
   }
 
-  /** The guest runs there and waits for pages: nothing is lost, but the connection. */
-  async #pause(link: OutgoingLink, error: MigrationError): Promise<void> {
+  /**
+   * The guest runs there and waits for pages: nothing is lost, but the connection.
+   * @returns Where to go on, once somebody has said it.
+   */
+  async #pause(link: OutgoingLink, error: MigrationError): Promise<MigrationUri> {
     const { status, move, allSent } = this.migration;
     const reason = link.trouble.error ?? error;
     reason.at({ side: "source", phase: status() });
@@ -143,15 +163,16 @@ export class OutgoingPostcopy {
     link.trouble.report(reason);
     await link[Symbol.asyncDispose]();
     allSent(false);
-    this.#resuming = Promise.withResolvers();
+    const { promise } = this.#resuming = Promise.withResolvers<MigrationUri>();
     move(status() === "postcopy-active" ? "channel-lost" : "resume-failed");
+    return await promise;
   }
 
   /** Waits for somebody to say where to go on, and tries, until it goes on. */
-  async #resumed(): Promise<PostcopyContext> {
+  async #resumed(said: Promise<MigrationUri>): Promise<PostcopyContext> {
     const { machine: { pages }, parameters, move, newLink } = this.migration;
-    for (;;) {
-      const link = newLink(await this.#resuming!.promise);
+    for (let where = said;;) {
+      const link = newLink(await where);
       const context = this.contextOf(link);
       try {
         await link.connect();
@@ -164,7 +185,7 @@ export class OutgoingPostcopy {
         move("resume-acknowledged");
         return context;
       } catch (thrown) {
-        await this.#pause(link, asMigrationError(thrown));
+        where = this.#pause(link, asMigrationError(thrown));
       }
     }
   }

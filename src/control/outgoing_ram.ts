@@ -46,6 +46,7 @@ export class OutgoingRam implements AsyncDisposable {
   #saver: RamSaver | undefined;
   #log: DirtyLogChoice | undefined;
   #startSent = false;
+  #takenUp = false;
 
   /** @param options The rest of the migration. */
   constructor(private readonly options: OutgoingRamOptions) {
@@ -65,7 +66,9 @@ export class OutgoingRam implements AsyncDisposable {
 
   /** How much there is to be sent, in bytes. */
   get remaining(): number {
-    return this.#saver?.remaining ?? 0;
+    if (this.#saver || !this.#takenUp) return this.#saver?.remaining ?? 0;
+    const { ram } = this.options.machine;
+    return ram.blocks.reduce((sum, { dirty }) => sum + dirty.count(), 0) * ram.pageSize;
   }
 
   /** What `query-migrate` says of it. */
@@ -79,6 +82,17 @@ export class OutgoingRam implements AsyncDisposable {
   /** Takes changed parameters. */
   setParameters(parameters: Parameters): void {
     this.#xbzrle?.setParameters(parameters);
+  }
+
+  /**
+   * The machine runs at the destination, which will say what it lacks; until then that is everything.
+   * @throws {IncompatibleError} If a page is not here.
+   */
+  takeUp(): void {
+    const { machine } = this.options;
+    this.#takenUp = true;
+    machine.markAllDirty();
+    requireAllPages(machine);
   }
 
   /**

@@ -6,8 +6,7 @@
  */
 import { IncompatibleError, StreamFormatError } from "../errors.ts";
 import type { GuestRam } from "../machine/guest_ram.ts";
-import { PAGE_SIZE } from "../machine/page.ts";
-import type { RamBlock } from "../machine/ram_block.ts";
+import { hostPageUnit, type RamBlock } from "../machine/ram_block.ts";
 import type { ByteReader } from "../wire/byte_reader.ts";
 import type { ReceivedCommand } from "../wire/command.ts";
 
@@ -24,13 +23,17 @@ export interface DiscardedRange {
   readonly length: number;
 }
 
+/** The largest page of a source's host, in bytes: so much is put together before it is placed. */
+const HOST_PAGE_MAX = 1024 ** 3;
+
 /**
- * Checks ADVISE.
+ * Reads ADVISE.
  * @param pageSize The target page, in bytes.
+ * @returns The sizes of the pages of the source's host, in bytes, a bit for each.
  * @throws {StreamFormatError} If the payload is not that of a postcopy of RAM.
- * @throws {IncompatibleError} If the source's pages are of other sizes.
+ * @throws {IncompatibleError} If the source's pages are of other sizes than can be received.
  */
-export async function checkAdvice(advise: ReceivedCommand, pageSize: number): Promise<void> {
+export async function readAdvice(advise: ReceivedCommand, pageSize: number): Promise<number> {
   const { length, payload } = advise;
   if (length !== ADVICE_SIZE) {
     throw new StreamFormatError(`POSTCOPY_ADVISE with ${length} bytes, not ${ADVICE_SIZE}`, {
@@ -42,14 +45,14 @@ export async function checkAdvice(advise: ReceivedCommand, pageSize: number): Pr
   if (targetPage !== pageSize) {
     throw new IncompatibleError(`Pages of ${targetPage} bytes there and of ${pageSize} here`);
   }
-  const expected = Math.max(pageSize, PAGE_SIZE);
-  if (hostPages !== expected) {
+  if (hostPages === 0 || hostPages % pageSize !== 0 || hostPages >= 2 * HOST_PAGE_MAX) {
     throw new IncompatibleError(
       `The source's RAM has pages of 0x${hostPages.toString(16)} bytes (a bit for each size), ` +
-        `this host's of 0x${expected.toString(16)}`,
-      { advice: "Give the source RAM of ordinary pages, or migrate without postcopy." },
+        `and only from 0x${pageSize.toString(16)} to 0x${HOST_PAGE_MAX.toString(16)} are received`,
+      { advice: "Give the source RAM of other pages, or migrate without postcopy." },
     );
   }
+  return hostPages;
 }
 
 /**
@@ -107,6 +110,26 @@ export async function readBlock(payload: ByteReader, ram: GuestRam): Promise<Ram
 /** Forgets that pages of a range have come. */
 export function forgetPages(ram: GuestRam, block: RamBlock, range: DiscardedRange): void {
   block.received.fill(range.start / ram.pageSize, range.length / ram.pageSize, false);
+}
+
+/**
+ * Forgets the pages of the host of which only parts have come: they are placed as a whole.
+ * @returns How many target pages that were.
+ */
+export function forgetParts(ram: GuestRam, block: RamBlock): number {
+  const { received, pageCount } = block;
+  const unit = hostPageUnit(block, ram.pageSize);
+  let forgotten = 0;
+  // From one page that has not come to the next: those between are whole.
+  for (let page = 0; unit > 1 && (page = received.next(page, false)) < pageCount;) {
+    const first = page - page % unit;
+    const end = Math.min(first + unit, pageCount);
+    for (page = first; (page = received.next(page, true, end)) < end; page++) {
+      received.delete(page);
+      forgotten++;
+    }
+  }
+  return forgotten;
 }
 
 /** How many of all pages have not come. */

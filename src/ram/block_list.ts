@@ -31,8 +31,11 @@ export interface BlockListDialect {
   readonly pageSize: number;
   /** The capability `x-ignore-shared` is on: every block has its address. */
   readonly ignoreShared?: boolean;
-  /** Whether a block of that name has its page size in the list (see wire-format §5.2). */
-  readonly hasHostPageSize?: (name: string) => boolean;
+  /**
+   * The page sizes that the source has announced for postcopy, a bit for each: a block of other pages than
+   * the source's host has says so in the list.
+   */
+  readonly hostPageSizes?: number;
   /** Reads what follows a block's entry in a mapped-ram file. */
   readonly afterBlock?: (entry: RamBlockEntry) => Promise<void>;
 }
@@ -95,9 +98,7 @@ export async function readBlockList(
     const entry: RamBlockEntry = {
       name,
       length,
-      ...dialect.hasHostPageSize?.(name)
-        ? { hostPageSize: await reader.size64(`the page size of RAM block ${name}`) }
-        : {},
+      ...await readHostPageSize(reader, dialect.hostPageSizes ?? 0),
       ...dialect.ignoreShared
         ? { guestAddress: await reader.be64(`the address of RAM block ${name}`) }
         : {},
@@ -107,4 +108,31 @@ export async function readBlockList(
     left -= length;
   }
   return blocks;
+}
+
+/**
+ * The block's page size is there only if it differs from the source's host's, which the stream does not say:
+ * it is recognized as one of the announced sizes. As a name it would be empty, as a record without flags.
+ */
+async function readHostPageSize(
+  reader: ByteReader,
+  announced: number,
+): Promise<{ readonly hostPageSize?: number }> {
+  if (announced === 0 || await reader.peekU8() !== 0) return {};
+  await reader.need(8, "what follows a RAM block's length");
+  const bytes = new Uint8Array(8);
+  reader.source.peek(bytes);
+  const value = Number(new DataView(bytes.buffer).getBigUint64(0));
+  if (!pageSizesOf(announced).includes(value)) return {};
+  reader.source.consume(bytes.length);
+  return { hostPageSize: value };
+}
+
+/** Page sizes, smallest first, of which each is a bit of a number. */
+export function pageSizesOf(bits: number): number[] {
+  const sizes = [];
+  for (let left = bits, size = 1; left > 0; left = Math.floor(left / 2), size *= 2) {
+    if (left % 2 === 1) sizes.push(size);
+  }
+  return sizes;
 }

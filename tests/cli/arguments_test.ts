@@ -61,6 +61,15 @@ Deno.test("parseSend() reads the destination's huge pages", () => {
   assertEquals(parseSend(args).hostPages, { "/objects/ram0": 2 * 1024 ** 2, b: 65536 });
 });
 
+Deno.test("A postcopy that breaks: where it goes on, and that an earlier one does", () => {
+  const image = ["fd:3", "--from", "i", "-c", "postcopy-ram"];
+  assertEquals(parseSend([...image, "--resume"]).resume, true);
+  const { resume, recover } = parseSend([...image, "--recover", "tcp:h:1"]);
+  assertEquals([resume, recover], [false, "tcp:h:1"]);
+  assertEquals(parseReceive(["fd:3", "--discard", "--recover", "tcp:h:1"]).recover, "tcp:h:1");
+  assertEquals(parseReceive(["fd:3", "--discard"]).recover, undefined);
+});
+
 type Parse = (args: string[]) => unknown;
 const REFUSED: readonly [string, Parse, string[], string][] = [
   ["no URI", parseSend, ["--guest", "beat"], "A URI is missing"],
@@ -75,6 +84,16 @@ const REFUSED: readonly [string, Parse, string[], string][] = [
   ],
   ["huge pages of no image", parseSend, ["fd:3", "--guest", "a", "--host-page", "r=2M"], "images"],
   ["a page of nothing", parseSend, ["fd:3", "--from", "i", "--host-page", "2M"], "BLOCK=SIZE"],
+  ["a guest that goes on", parseSend, ["fd:3", "--guest", "a", "--resume"], "is for images"],
+  ["an image without postcopy", parseSend, ["fd:3", "--from", "i", "--resume"], "postcopy-ram"],
+  ["to go on nowhere", parseSend, ["--qmp", "q", "--from", "i", "--resume"], "needs a URI"],
+  ["a bad place", parseReceive, ["fd:3", "--discard", "--recover", "x"], "not a migration URI"],
+  [
+    "two that mend",
+    parseReceive,
+    ["fd:3", "--discard", "--recover", "tcp:h:1", "--qmp", "unix:q"],
+    "without --qmp",
+  ],
   ["two images", parseSend, ["fd:3", "--from", "a", "--from", "b"], "--from is given twice"],
   ["no place", parseReceive, ["fd:3"], "Where is the machine to go"],
   ["two places", parseReceive, ["fd:3", "--save", "i", "--discard"], "Where is the machine to go"],

@@ -41,6 +41,27 @@ Deno.test("demo: Ctrl-C cancels, the guest runs on, and the exit status is 130",
   assertStringIncludes(stderr, "The guest runs on here");
 });
 
+Deno.test("demo in postcopy, its link lost twice: mended by itself, and every page proved", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const uri = `unix:${folder}/qmp`;
+    const postcopy = ["-c", "postcopy-ram", "--postcopy-after", "0"];
+    const args = ["--ram", "16M", "-p", "max-postcopy-bandwidth=8M", ...postcopy, "--qmp", uri];
+    await using ferry = new Ferry(["demo", ...args]);
+    await using qmp = await ferry.said("QMP of the source").then(() => QmpClient.connect(uri));
+    for (let times = 0; times < 2; times++) {
+      await ferry.waitForStatus("postcopy-active");
+      await qmp.execute("migrate-pause");
+      await ferry.waitForStatus("postcopy-paused");
+    }
+    const result = await ferry.succeeded();
+    assertEquals([result["status"], result["verified"]], ["completed", true]);
+    assertEquals(ferry.stderr.split("The connection is mended").length, 3, ferry.stderr);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("demo --qmp: a client drives the source, and quit is as Ctrl-C", async () => {
   const folder = await Deno.makeTempDir();
   try {

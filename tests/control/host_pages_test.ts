@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { withHostPages } from "../../src/control/host_pages.ts";
-import { SettingError } from "../../src/errors.ts";
+import { withHostPages, withSourcePages } from "../../src/control/host_pages.ts";
+import { IncompatibleError, SettingError } from "../../src/errors.ts";
 import { GuestRam } from "../../src/machine/guest_ram.ts";
 
 const BLOCKS = [{ name: "ram", length: 4 * 1024 ** 2 }, { name: "rom", length: 12288 }];
@@ -24,4 +24,22 @@ Deno.test("withHostPages() refuses what does not fit", () => {
     assertThrows(() => withHostPages(listed, { ram: size }), SettingError, `pages of ${size}`);
   }
   assertThrows(() => withHostPages(listed, { rom: 8192 }), SettingError, "not whole pages");
+});
+
+Deno.test("withSourcePages() gives each block the source's pages: those listed, and else the smallest", () => {
+  const own = GuestRam.create(BLOCKS);
+  const sizes = (announced: number, ...pages: (number | undefined)[]) => {
+    const blocks = BLOCKS.map((block, i) => {
+      const hostPageSize = pages[i];
+      return { ...block, ...hostPageSize !== undefined && { hostPageSize } };
+    });
+    return withSourcePages(own, blocks, announced).blocks.map(({ hostPageSize }) => hostPageSize);
+  };
+  assertEquals(sizes(0), [4096, 4096]);
+  assertEquals(sizes(0x201000, 2 * 1024 ** 2), [2 * 1024 ** 2, 4096]);
+  assertThrows(() => sizes(0x10000), IncompatibleError, '"rom" of 12288 bytes is not whole pages');
+  assertThrows(() => sizes(0x801000, 8 * 1024 ** 2), IncompatibleError, "pages of 8388608 bytes");
+  const { ram } = { ram: withSourcePages(own, BLOCKS, 0x1000) };
+  ram.blocks[0]!.received.add(5);
+  assertEquals(own.blocks[0]!.received.has(5), true);
 });

@@ -181,6 +181,71 @@ for (const wantedFaults of KINDS) {
   }
 }
 
+for (const wantedFaults of KINDS) {
+  for (const preempt of [false, true]) {
+    const how = `${wantedFaults}${preempt ? ", with a preempt channel" : ""}`;
+    Deno.test(`The source's huge pages come as a whole, or not at all (${how})`, async () => {
+      await using postcopy = await Postcopy.begin({ wantedFaults }, {
+        "postcopy-preempt": preempt,
+      });
+      const { source, incoming, to, from } = postcopy;
+      const [ram] = from.ram.blocks;
+      const unit = source.unit = 16;
+      await source.begin(postcopy.uri, 2 * unit);
+      if (preempt) await source.openPreempt(postcopy.uri);
+      await source.give();
+      await postcopy.reached("RESUME");
+      await source.said.wait(() => source.requested.length >= 4, { what: "requests" });
+      source.answers = false;
+      const before = source.requested.length;
+      await source.said.wait(() => source.requested.length > before, { what: "a request" });
+      const wanted = source.requested.at(-1)!;
+      // All of it but its last page: nobody may see that.
+      await source.sendPages(ram!, wanted, unit - 1);
+      source.cut();
+      await postcopy.reached("postcopy-paused");
+
+      const uri = await incoming.recover(ANY_PORT);
+      await source.reconnect(uri);
+      const bitmap = source.said.entries.find((said) =>
+        said.type === "RECV_BITMAP" && said.block === "ram"
+      );
+      const words = new Uint16Array(Uint8Array.from(bitmap!.bitmap!).buffer);
+      assert(words.every((word) => word === 0 || word === 0xffff), words.join());
+      assertEquals(words[wanted / unit], 0);
+      if (preempt) await source.openPreempt(uri);
+      await source.resume();
+      source.answers = true;
+      await source.sendPages(ram!, wanted, unit);
+      await until(() => to.counters.pages >= 2 * PAGES);
+      const requests = source.said.entries.flatMap((said) =>
+        said.type === "REQ_PAGES" && said.length !== 4096 ? [said] : []
+      );
+      assert(requests.length > 4);
+      for (const { start, length } of requests) {
+        assertEquals([start % (unit * 4096), length], [0, unit * 4096]);
+      }
+      await source.finish();
+      await incoming.completed;
+      await postcopy.verify();
+    });
+  }
+}
+
+Deno.test("A part of a huge page that is there when the guest is to run fails the migration", async () => {
+  await using postcopy = await Postcopy.begin();
+  const { source, incoming } = postcopy;
+  source.unit = 16;
+  await source.begin(postcopy.uri, 24);
+  await source.discard(postcopy.from.ram.blocks[0]!, 32, PAGES - 32);
+  await source.sendPackage(source.package());
+  await assertRejects(
+    () => incoming.completed,
+    StreamFormatError,
+    '8 pages of RAM block "ram" are parts of pages of 65536 bytes',
+  );
+});
+
 Deno.test("IncomingMigration.pause() and recover() are refused unless their time has come", async () => {
   await using postcopy = await Postcopy.begin();
   const { source, incoming } = postcopy;
@@ -331,6 +396,11 @@ Deno.test("A link that is lost while the devices are loaded fails the migration 
 const WRONG: Readonly<Record<string, (source: ScriptedSource) => Promise<unknown>>> = {
   "POSTCOPY_ADVISE is not possible": (source) =>
     source.command(Command.POSTCOPY_ADVISE, source.advice()),
+  "Range 0x1000+0x1000 is not whole pages": (source) =>
+    source.command(
+      Command.POSTCOPY_RAM_DISCARD,
+      new ByteWriter().u8(0).countedString("ram").u8(0).be64(4096).be64(4096).take(),
+    ),
   "POSTCOPY_RUN is not possible": (source) => source.command(Command.POSTCOPY_RUN),
   "RECV_BITMAP is not possible": (source) =>
     source.command(Command.RECV_BITMAP, new ByteWriter().countedString("ram").take()),
@@ -369,6 +439,7 @@ for (const [message, act] of Object.entries(WRONG)) {
   Deno.test(`What may not come before the guest runs fails the migration: ${message}`, async () => {
     await using postcopy = await Postcopy.begin();
     const { source, incoming, to } = postcopy;
+    source.unit = 2;
     await source.begin(postcopy.uri);
     await act(source);
     await assertRejects(() => incoming.completed, Error, message);

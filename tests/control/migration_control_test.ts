@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { ImageSource } from "../../src/control/image_source.ts";
 import { MachineSource } from "../../src/control/machine_source.ts";
 import { MachineTarget } from "../../src/control/machine_target.ts";
 import { MigrationControl } from "../../src/control/migration_control.ts";
@@ -6,12 +7,14 @@ import type { MigrationEvent } from "../../src/control/migration_info.ts";
 import {
   CancelledError,
   ConnectionLostError,
+  IncompatibleError,
   SettingError,
   StateError,
   UsageError,
 } from "../../src/errors.ts";
 import { verifyRam } from "../../src/machine/verify/ram_check.ts";
 import { formatUri } from "../../src/transport/uri.ts";
+import { smallImage } from "../image/fixtures.ts";
 import { until } from "../machine/fixtures/until.ts";
 import { connectTo, writeAll } from "../support/sockets.ts";
 import { Pair } from "./fixtures/pair.ts";
@@ -288,4 +291,26 @@ Deno.test("A machine that is to be paused when it arrives is, and runs from ther
     await pair.destination.start();
     await until(() => pair.destination.counters.steps > 0);
   }
+});
+
+Deno.test("A migration that is taken up is paused until its destination is there", async () => {
+  const image = smallImage();
+  const control = new MigrationControl({ source: () => new ImageSource(image) });
+  control.setCapabilities({ "postcopy-ram": true });
+  const statuses: string[] = [];
+  const paused = Promise.withResolvers<void>();
+  control.onEvent((event) => {
+    if (event.event !== "MIGRATION") return;
+    statuses.push(event.data.status);
+    if (statuses.length === 3) paused.resolve();
+  });
+  const takeUp = () => control.migrate("tcp:127.0.0.1:1", { takeUp: true });
+  await assertRejects(takeUp, IncompatibleError, "are not in the image");
+  assertEquals([control.status, statuses], ["none", []]);
+  image.ram.block("shared")!.received.add(0);
+  const outgoing = await takeUp();
+  await paused.promise;
+  assertEquals(statuses, ["postcopy-paused", "postcopy-recover-setup", "postcopy-paused"]);
+  assertEquals(outgoing.info()["error-desc"]?.includes("refused"), true);
+  assertEquals(await control.migrate("tcp:127.0.0.1:1", { resume: true }), outgoing);
 });

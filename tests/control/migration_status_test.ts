@@ -29,6 +29,7 @@ const STATUSES: readonly MigrationStatus[] = [
 ];
 const OUTGOING_EVENTS: readonly OutgoingEvent[] = [
   "start",
+  "take-up",
   "unplug-pending",
   "setup-done",
   "pause-before-switchover",

@@ -6,6 +6,8 @@ import {
   assertThrows,
 } from "@std/assert";
 import { ImageSource } from "../../src/control/image_source.ts";
+import { ImageTarget } from "../../src/control/image_target.ts";
+import { IncomingMigration } from "../../src/control/incoming.ts";
 import { MachineTarget } from "../../src/control/machine_target.ts";
 import { MigrationControl } from "../../src/control/migration_control.ts";
 import type { MigrationEvent } from "../../src/control/migration_info.ts";
@@ -348,4 +350,70 @@ Deno.test("An image that lacks pages does not go by postcopy, and one that is a 
       ...settings({ multifd: true }),
     });
     await assertRejects(() => split.completed, SettingError, "multifd");
+  }));
+
+Deno.test("A migration that another program began is taken up where it ended", () =>
+  withFolder(async (folder) => {
+    await using pair = await Pair.create({ blocks: { ram: 400, more: 7 } });
+    const kept = new ImageTarget((image) => saveImage(image, `${folder}/image`));
+    const keeping = new IncomingMigration(kept, {
+      uri: parseUri("tcp:127.0.0.1:0"),
+      ...settings(),
+    });
+    await pair.send(formatUri(await keeping.listening)).completed;
+    await keeping.completed;
+    const open = async () => new ImageSource(await openImage(`${folder}/image`));
+
+    const there = new Events();
+    const incoming = pair.receive({ ...settings(POSTCOPY), onEvent: there.on });
+    await using tap = new Tap({ to: formatUri(await incoming.listening), record: false });
+    const events = new Events();
+    const first = new OutgoingMigration(await open(), {
+      ...{ uri: parseUri(tap.uri), onEvent: events.on },
+      ...settings(POSTCOPY, SLOW),
+    });
+    first.startPostcopy();
+    await events.next("postcopy-active");
+    const { transferred } = first.info().ram!;
+    while (first.info().ram!.transferred < transferred + 200_000) {
+      await new Promise((go) => setTimeout(go, 1));
+    }
+    tap.cut();
+    await there.next("postcopy-paused");
+
+    // Nobody is there at first: that is no reason to end.
+    const anew = new Events();
+    const second = new OutgoingMigration(await open(), {
+      ...{ uri: parseUri("tcp:127.0.0.1:1"), onEvent: anew.on, takesUp: true },
+      ...settings(POSTCOPY),
+    });
+    assertEquals(second.info().ram!.remaining, second.info().ram!.total);
+    await anew.next("postcopy-paused");
+    await anew.next("postcopy-paused");
+    assertThrows(() => second.cancel(), StateError);
+    second.resume(await incoming.recover(parseUri("tcp:127.0.0.1:0")));
+    const info = await second.completed;
+    await incoming.completed;
+    assertEquals(
+      anew.words,
+      "postcopy-paused postcopy-recover-setup postcopy-paused " +
+        "postcopy-recover-setup postcopy-recover postcopy-active completed",
+    );
+    assert(info.ram!.normal < 300, `${info.ram!.normal} pages, though many were there`);
+    assertEquals(info.ram!["postcopy-bytes"], info.ram!.transferred);
+    for (const name of ["ram", "more"]) {
+      assertEquals(contentOf(pair.destination, name), contentOf(pair.source, name));
+    }
+  }));
+
+Deno.test("What lacks pages is not taken up", () =>
+  withFolder(async (folder) => {
+    await saveImage(smallImage(), `${folder}/image`);
+    const image = new ImageSource(await openImage(`${folder}/image`));
+    const uri = parseUri("tcp:127.0.0.1:1");
+    assertThrows(
+      () => new OutgoingMigration(image, { uri, takesUp: true, ...settings(POSTCOPY) }),
+      IncompatibleError,
+      "are not in the image",
+    );
   }));

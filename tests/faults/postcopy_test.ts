@@ -4,6 +4,7 @@
  * @module
  */
 import { assertEquals } from "@std/assert";
+import { withHostPages } from "../../src/control/host_pages.ts";
 import { IncomingMigration } from "../../src/control/incoming.ts";
 import { MachineSource } from "../../src/control/machine_source.ts";
 import { MachineTarget } from "../../src/control/machine_target.ts";
@@ -19,6 +20,11 @@ import { EventLog } from "../support/event_log.ts";
 import { Tap } from "../support/tap.ts";
 
 const PAGES = 8192;
+const HUGE = 16 * 1024;
+const CASES: readonly (readonly [Readonly<Record<string, boolean>>, number])[] = [
+  ...[[{}, 4096], [{ "postcopy-preempt": true }, 4096], [{ multifd: true }, 4096]] as const,
+  ...[[{}, HUGE], [{ "postcopy-preempt": true }, HUGE], [{ multifd: true }, HUGE]] as const,
+];
 const ANY_PORT = parseUri("tcp:127.0.0.1:0");
 
 /** What one side says of itself. */
@@ -34,8 +40,9 @@ class Statuses extends EventLog<string> {
 }
 
 for (const wantedFaults of KINDS) {
-  for (const capabilities of [{}, { "postcopy-preempt": true }, { multifd: true }]) {
-    const how = [wantedFaults, ...Object.keys(capabilities)].join(", ");
+  for (const [capabilities, hostPageSize] of CASES) {
+    const pages = hostPageSize === 4096 ? [] : ["the source has larger pages"];
+    const how = [wantedFaults, ...Object.keys(capabilities), ...pages].join(", ");
     Deno.test(`Postcopy survives two losses of its link (${how})`, async () => {
       const make = () =>
         Machine.create({
@@ -60,7 +67,9 @@ for (const wantedFaults of KINDS) {
         onEvent: there.take,
       });
       await using tap = new Tap({ to: formatUri(await incoming.listening), record: false });
-      const outgoing = new OutgoingMigration(new MachineSource(from), {
+      const source = new MachineSource(from);
+      Object.assign(source, withHostPages(source, { ram: hostPageSize }));
+      const outgoing = new OutgoingMigration(source, {
         uri: parseUri(tap.uri),
         ...options,
         onEvent: here.take,

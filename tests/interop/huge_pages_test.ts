@@ -1,5 +1,5 @@
 /**
- * An image goes by postcopy to a QEMU whose RAM lies in huge pages: each of them is placed as a whole.
+ * Machines of QEMUs whose RAM lies in huge pages, by postcopy: each of them comes and is placed as a whole.
  *
  * @module
  */
@@ -12,6 +12,8 @@ import { parseUri } from "../../src/transport/uri.ts";
 import { settings } from "../control/fixtures/pair.ts";
 import { qemuTest } from "../support/qemu_lab.ts";
 import { COMMON_MACHINE } from "../support/qemu_start.ts";
+import { describeDifference } from "../support/guest_memory.ts";
+import { HugePages } from "../support/huge_pages.ts";
 import { checkSweep } from "../support/sweep_check.ts";
 import { SweepGuest } from "../support/sweep_guest.ts";
 import { savedByQemu, Statuses } from "./ferry_source.ts";
@@ -30,17 +32,8 @@ const backend = (huge: boolean) => [
   }`,
 ];
 
-/** Why there are not enough huge pages, if there are not. */
-function missingHugePages(): string | undefined {
-  const files = ["/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"];
-  // Another program looks: Deno itself reads nothing there without all permissions.
-  const { success, stdout } = new Deno.Command("cat", { args: files, stderr: "null" }).outputSync();
-  if (!success) return "this kernel has no huge pages of 2 MiB";
-  const free = Number(new TextDecoder().decode(stdout));
-  return free >= 16 ? undefined : `${free} huge pages of 16 are free: see vm.nr_hugepages`;
-}
-
-const missing = missingHugePages();
+const PAGES = 16;
+const missing = HugePages.lack(PAGES);
 const words = (name: string) => missing === undefined ? name : `${name} (skipped: ${missing})`;
 
 for (const preempt of [false, true]) {
@@ -51,6 +44,7 @@ for (const preempt of [false, true]) {
       ),
       { needs: ["10.0"], ignore: missing !== undefined },
       async (lab) => {
+        lab.use(HugePages.take(PAGES) as HugePages);
         const kind = { machine, ram: RAM };
         const path = await savedByQemu(lab, "10.0", guest, { ...kind, args: backend(false) });
         const destination = await lab.qemu("10.0", {
@@ -93,6 +87,7 @@ for (const told of [true, false]) {
     needs: ["10.0"],
     ignore: missing !== undefined,
   }, async (lab) => {
+    lab.use(HugePages.take(PAGES) as HugePages);
     const kind = { machine, ram: RAM };
     const path = await savedByQemu(lab, "10.0", guest, { ...kind, args: backend(false) });
     const destination = await lab.qemu("10.0", {
@@ -110,5 +105,66 @@ for (const told of [true, false]) {
       assertStringIncludes(stderr, "The destination");
       assertEquals((await destination.exited).code, 1);
     }
+  });
+}
+
+qemuTest(words("The command line takes a machine out of huge pages, and puts it back there"), {
+  needs: ["10.0"],
+  ignore: missing !== undefined,
+}, async (lab) => {
+  lab.use(HugePages.take(2 * PAGES) as HugePages);
+  const kind = { machine, ram: RAM, args: backend(true) };
+  const source = await lab.qemu("10.0", { name: "source", guest, ...kind });
+  await source.serial.waitForHeartbeats(1);
+  await source.setCapabilities({ "postcopy-ram": true });
+  await source.setParameters({ "max-bandwidth": 4 * 1024 ** 2 });
+  const path = lab.path("image");
+  const postcopy = ["-c", "postcopy-ram"];
+  const receive = lab.ferry(["receive", "tcp:127.0.0.1:0", "--save", path, ...postcopy]);
+  await source.migrate(await receive.listening());
+  await source.waitForStatus("active");
+  await source.execute("migrate-start-postcopy");
+  await source.waitForStatus("completed");
+  const kept = await receive.finished();
+  assertEquals(kept.code, 0, kept.stderr);
+
+  const destination = await lab.qemu("10.0", {
+    ...{ name: "destination", guest, incoming: "defer", ...kind },
+  });
+  await destination.setCapabilities({ "postcopy-ram": true });
+  await destination.migrateIncoming(lab.unix());
+  const to = [lab.unix(), "--from", path, ...postcopy, "--postcopy-after", "0"];
+  const send = await lab.ferry(["send", ...to, "--host-page", `${BLOCK}=2M`]).finished();
+  assertEquals(send.code, 0, send.stderr);
+  await destination.serial.waitForHeartbeats();
+  await destination.stop();
+  checkSweep(guest, await destination.readMemory(guest.start, guest.size));
+});
+
+for (const hostPage of ["4096", "2M"]) {
+  qemuTest(`Ferry → Ferry, an image by postcopy in pages of ${hostPage}`, {
+    needs: ["10.0"],
+  }, async (lab) => {
+    const path = await savedByQemu(lab, "10.0", guest, { machine, ram: RAM, args: backend(false) });
+    const copy = lab.path("copy");
+    const postcopy = ["-c", "postcopy-ram"];
+    const receive = lab.ferry(["receive", "tcp:127.0.0.1:0", "--save", copy, ...postcopy]);
+    const uri = await receive.listening();
+    const options = [...postcopy, "--postcopy-after", "0", "--host-page", `${BLOCK}=${hostPage}`];
+    const send = await lab.ferry(["send", uri, "--from", path, ...options]).finished();
+    assertEquals(send.code, 0, send.stderr);
+    const kept = await receive.finished();
+    assertEquals(kept.code, 0, kept.stderr);
+    const [from, to] = await Promise.all([loadImage(path), loadImage(copy)]);
+    for (const block of from.ram.blocks) {
+      const there = to.ram.block(block.name)!;
+      const bytes = (each: typeof block) => Uint8Array.from(each.view(0, each.length));
+      assertEquals(describeDifference(bytes(block), bytes(there), 0), undefined, block.name);
+    }
+    const again = await lab.qemu("10.0", {
+      ...{ name: "again", guest, machine, ram: RAM, args: backend(false) },
+      incoming: `file:${copy}`,
+    });
+    await again.serial.waitForHeartbeats();
   });
 }

@@ -8,6 +8,7 @@ import { GuestRam, type GuestRamLayout } from "../../src/machine/guest_ram.ts";
 import { Presence } from "../../src/machine/presence.ts";
 import { threadId } from "../../src/os/thread_id.ts";
 import { serveWorker } from "../../src/threads/worker_port.ts";
+import { TouchWord } from "./touch_word.ts";
 
 /** What is read. */
 export interface TouchStart {
@@ -17,7 +18,7 @@ export interface TouchStart {
   readonly presence: SharedArrayBuffer;
   /** Whether to ask for each page. */
   readonly asks: boolean;
-  /** How many pages were read so far, and not 0 in the second word once nobody wants more. */
+  /** {@linkcode TouchWord}s. */
   readonly progress: Int32Array<SharedArrayBuffer>;
 }
 
@@ -30,12 +31,16 @@ serveWorker<TouchStart>((start, port) => {
   port.ready();
   const block = new GuestRam(start.ram).block(start.block)!;
   const bytes = block.view(0, block.length);
-  const stopped = () => Atomics.load(start.progress, 1) !== 0;
+  const { progress } = start;
+  const stopped = () => Atomics.load(progress, TouchWord.STOP) !== 0;
   for (let i = 0; i < block.pageCount && !stopped(); i++) {
+    for (let allowed; (allowed = Atomics.load(progress, TouchWord.ALLOWED)) <= i && !stopped();) {
+      Atomics.wait(progress, TouchWord.ALLOWED, allowed, 100);
+    }
     const page = i * STRIDE % block.pageCount;
     if (start.asks) presence.waitFor(0, block, page, stopped);
     Atomics.load(bytes, page * 4096);
-    Atomics.add(start.progress, 0, 1);
-    Atomics.notify(start.progress, 0);
+    Atomics.add(progress, TouchWord.READ, 1);
+    Atomics.notify(progress, TouchWord.READ);
   }
 });

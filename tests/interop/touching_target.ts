@@ -8,17 +8,25 @@ import type { PostcopyGuest } from "../../src/control/incoming_target.ts";
 import { Presence } from "../../src/machine/presence.ts";
 import { WorkerHandle } from "../../src/threads/worker_handle.ts";
 import type { TouchStart } from "./touch_pages.ts";
+import { TouchWord } from "./touch_word.ts";
 
 /** Keeps the machine, and reads its pages as a guest would that runs before they have come. */
 export class TouchingTarget extends ImageTarget implements AsyncDisposable {
   /** Where the reader waits. */
   readonly presence = Presence.create(1);
-  readonly #progress = new Int32Array(new SharedArrayBuffer(8));
+  readonly #progress = new Int32Array(new SharedArrayBuffer(12));
   #asks = false;
   #toucher: WorkerHandle<TouchStart> | undefined;
 
   constructor() {
     super(() => Promise.resolve());
+    this.allow(Infinity);
+  }
+
+  /** Reads no more pages than so many. */
+  allow(pages: number): void {
+    Atomics.store(this.#progress, TouchWord.ALLOWED, Math.min(pages, 2 ** 31 - 1));
+    Atomics.notify(this.#progress, TouchWord.ALLOWED);
   }
 
   /** Resolves when every page was read. */
@@ -28,8 +36,8 @@ export class TouchingTarget extends ImageTarget implements AsyncDisposable {
 
   /** Waits until so many were read. */
   async touchedSome(pages: number): Promise<void> {
-    for (let seen; (seen = Atomics.load(this.#progress, 0)) < pages;) {
-      await Atomics.waitAsync(this.#progress, 0, seen).value;
+    for (let seen; (seen = Atomics.load(this.#progress, TouchWord.READ)) < pages;) {
+      await Atomics.waitAsync(this.#progress, TouchWord.READ, seen).value;
     }
   }
 
@@ -49,7 +57,7 @@ export class TouchingTarget extends ImageTarget implements AsyncDisposable {
             asks: this.#asks,
             progress: this.#progress,
           },
-          interrupt: () => Atomics.store(this.#progress, 1, 1),
+          interrupt: () => Atomics.store(this.#progress, TouchWord.STOP, 1),
         });
         return true;
       },

@@ -2,9 +2,10 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { IncompatibleError, type MigrationError, StreamFormatError } from "../../src/errors.ts";
 import { GuestRam } from "../../src/machine/guest_ram.ts";
 import {
-  checkAdvice,
   countMissing,
   forgetPages,
+  forgetParts,
+  readAdvice,
   readBlock,
   readDiscard,
 } from "../../src/postcopy/incoming_commands.ts";
@@ -19,19 +20,26 @@ function received(command: Command, writer: ByteWriter): ReceivedCommand {
   return { command, length: bytes.length, payload: ByteReader.of(bytes) };
 }
 
-Deno.test("checkAdvice() wants the pages there to be those here", async () => {
+Deno.test("readAdvice() gives the sizes of the source's pages, of which its target page is one's part", async () => {
   const advise = (hostPages: number, page: number) =>
     received(Command.POSTCOPY_ADVISE, new ByteWriter().be64(hostPages).be64(page));
-  await checkAdvice(advise(4096, 4096), 4096);
-  await checkAdvice(advise(4096, 1024), 1024);
-  await checkAdvice(advise(65536, 65536), 65536);
-  for (const hostPages of [0x201000, 0x200000, 0]) {
-    const refused = () => checkAdvice(advise(hostPages, 4096), 4096);
+  for (
+    const [hostPages, page] of [
+      ...[[4096, 4096], [4096, 1024], [65536, 65536], [0x201000, 4096], [
+        0x7ffff000,
+        4096,
+      ]] as const,
+    ]
+  ) {
+    assertEquals(await readAdvice(advise(hostPages, page), page), hostPages);
+  }
+  for (const hostPages of [0, 0x200800, 0x80001000]) {
+    const refused = () => readAdvice(advise(hostPages, 4096), 4096);
     await assertRejects(refused, IncompatibleError, `0x${hostPages.toString(16)} bytes`);
   }
-  await assertRejects(() => checkAdvice(advise(4096, 1024), 4096), IncompatibleError, "1024 bytes");
+  await assertRejects(() => readAdvice(advise(4096, 1024), 4096), IncompatibleError, "1024 bytes");
   const empty = received(Command.POSTCOPY_ADVISE, new ByteWriter());
-  await assertRejects(() => checkAdvice(empty, 4096), StreamFormatError, "0 bytes, not 16");
+  await assertRejects(() => readAdvice(empty, 4096), StreamFormatError, "0 bytes, not 16");
 });
 
 function discard(
@@ -85,6 +93,27 @@ Deno.test("forgetPages() and countMissing()", () => {
     ...[true, false, false, true],
   ]);
   assertEquals(countMissing(ram), 3);
+});
+
+Deno.test("forgetParts() keeps pages of the host that are there as a whole", () => {
+  const of = (unit: number, pages: readonly number[]) => {
+    const { layout } = GuestRam.create([{ name: "ram", length: 70 * 4096 }]);
+    const blocks = layout.blocks.map((block) => ({ ...block, hostPageSize: unit * 4096 }));
+    const own = new GuestRam({ ...layout, blocks });
+    const [block] = own.blocks;
+    for (const page of pages) block!.received.add(page);
+    const forgotten = forgetParts(own, block!);
+    const left = Array.from({ length: 70 }, (_, i) => i).filter((i) => block!.received.has(i));
+    return [forgotten, left];
+  };
+  const all = Array.from({ length: 70 }, (_, i) => i);
+  assertEquals(of(4, [0, 1, 2, 3, 5, 8, 9, 10, 11]), [1, [0, 1, 2, 3, 8, 9, 10, 11]]);
+  assertEquals(of(8, all.slice(0, 63)), [7, all.slice(0, 56)]);
+  assertEquals(of(8, all.slice(1)), [7, all.slice(8)]);
+  // The last one is shorter, as the block is.
+  assertEquals(of(8, all.slice(64)), [0, all.slice(64)]);
+  assertEquals(of(8, all), [0, all]);
+  assertEquals(of(1, [3, 5]), [0, [3, 5]]);
 });
 
 Deno.test("readBlock() finds a block by its counted name", async () => {

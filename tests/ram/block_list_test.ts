@@ -2,6 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { ConnectionLostError, StreamFormatError } from "../../src/errors.ts";
 import {
   type BlockListDialect,
+  pageSizesOf,
   RAM_MAX,
   type RamBlockEntry,
   readBlockList,
@@ -24,7 +25,7 @@ const VECTORS: readonly (readonly [readonly RamBlockEntry[], BlockListDialect, s
   ],
   [
     [{ name: "mem", length: 0x200000, hostPageSize: 0x200000 }, { name: "rom", length: 0x1000 }],
-    { pageSize: 4096, hasHostPageSize: (name) => name === "mem" },
+    { pageSize: 4096, hostPageSizes: 0x201000 },
     `03 ${text("mem")} 0000000000200000 0000000000200000 03 ${text("rom")} 0000000000001000`,
   ],
   [
@@ -72,6 +73,33 @@ Deno.test("readBlockList() takes the most RAM that is received, and not a byte m
     StreamFormatError,
     "at most",
   );
+});
+
+Deno.test("readBlockList() reads the page size of the last block, too", async () => {
+  const bytes = fromHex(`03 ${text("mem")} 0000000000200000 0000000000200000 0000000000000010`);
+  for (const reader of [byteByByte(bytes), ...[...everySplit(bytes)].map((each) => each.reader)]) {
+    const list = await readBlockList(reader, 0x200000, { ...PLAIN, hostPageSizes: 0x40201000 });
+    assertEquals(list, [{ name: "mem", length: 0x200000, hostPageSize: 0x200000 }]);
+    assertEquals(await reader.be64("what follows"), 0x10n);
+  }
+});
+
+Deno.test("readBlockList() takes nothing for a page size that was not announced", async () => {
+  const block = `03 ${text("mem")} 0000000000400000`;
+  const records = ["0000000000000200", "0000000000000010", "0000000000400000"];
+  const cases = [...records.map((next) => [0x201000, next] as const), [0, "0000000000200000"]];
+  for (const [hostPageSizes, next] of cases as (readonly [number, string])[]) {
+    const reader = ByteReader.of(fromHex(block + next));
+    const [entry] = await readBlockList(reader, 0x400000, { ...PLAIN, hostPageSizes });
+    assertEquals(entry, { name: "mem", length: 0x400000 });
+    assertEquals(await reader.be64("what follows"), BigInt(`0x${next}`));
+  }
+});
+
+Deno.test("pageSizesOf() gives the sizes of which each is a bit", () => {
+  assertEquals(pageSizesOf(0), []);
+  assertEquals(pageSizesOf(0x40201000), [4096, 2 * 1024 ** 2, 1024 ** 3]);
+  assertEquals(pageSizesOf(2 ** 52), [2 ** 52]);
 });
 
 Deno.test("readBlockList() refuses lists that lie", async () => {
