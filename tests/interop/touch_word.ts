@@ -13,3 +13,10 @@ export const TouchWord = {
   /** How many may be read. */
   ALLOWED: 2,
 } as const;
+
+/** The words of a thread that has read nothing and may read all. */
+export function touchProgress(): Int32Array<SharedArrayBuffer> {
+  const words = new Int32Array(new SharedArrayBuffer(12));
+  words[TouchWord.ALLOWED] = 2 ** 31 - 1;
+  return words;
+}

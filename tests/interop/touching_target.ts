@@ -8,19 +8,18 @@ import type { PostcopyGuest } from "../../src/control/incoming_target.ts";
 import { Presence } from "../../src/machine/presence.ts";
 import { WorkerHandle } from "../../src/threads/worker_handle.ts";
 import type { TouchStart } from "./touch_pages.ts";
-import { TouchWord } from "./touch_word.ts";
+import { touchProgress, TouchWord } from "./touch_word.ts";
 
 /** Keeps the machine, and reads its pages as a guest would that runs before they have come. */
 export class TouchingTarget extends ImageTarget implements AsyncDisposable {
   /** Where the reader waits. */
   readonly presence = Presence.create(1);
-  readonly #progress = new Int32Array(new SharedArrayBuffer(12));
+  readonly #progress = touchProgress();
   #asks = false;
   #toucher: WorkerHandle<TouchStart> | undefined;
 
   constructor() {
     super(() => Promise.resolve());
-    this.allow(Infinity);
   }
 
   /** Reads no more pages than so many. */

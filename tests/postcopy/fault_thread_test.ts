@@ -5,6 +5,7 @@ import { FaultedPages } from "../../src/postcopy/faulted_pages.ts";
 import { WorkerHandle } from "../../src/threads/worker_handle.ts";
 import { EventLog } from "../support/event_log.ts";
 import type { TouchStart } from "../interop/touch_pages.ts";
+import { touchProgress, TouchWord } from "../interop/touch_word.ts";
 import { connectedSpecs } from "../ram/fixtures/channels.ts";
 import { KINDS, Missing } from "./fixtures/missing.ts";
 import { ReturnPathReader } from "./fixtures/return_path_reader.ts";
@@ -23,7 +24,7 @@ async function start() {
 
 /** Somebody who reads every page, one after the other. */
 function touchAll(missing: Missing, asks: boolean): Promise<WorkerHandle<TouchStart>> {
-  const progress = new Int32Array(new SharedArrayBuffer(8));
+  const progress = touchProgress();
   return WorkerHandle.start<TouchStart>({
     name: "toucher",
     url: new URL("../interop/touch_pages.ts", import.meta.url),
@@ -34,7 +35,7 @@ function touchAll(missing: Missing, asks: boolean): Promise<WorkerHandle<TouchSt
       asks,
       progress,
     },
-    interrupt: () => Atomics.store(progress, 1, 1),
+    interrupt: () => Atomics.store(progress, TouchWord.STOP, 1),
   });
 }
 
