@@ -236,7 +236,7 @@ export class IncomingMigration {
     const link = this.#link;
     const status = () => this.status;
     return new IncomingPostcopy({
-      ...{ target: this.target, wantedFaults: this.#settings.wantedFaults },
+      ...{ target: this.target, settings: this.#settings },
       ...{ stream, faults, preempt: link.preempt, spares: link.spares },
       listen: (uri, signal) => link.listenOn(uri, signal),
       pageSize: () => this.#elements.pageSize,
@@ -256,6 +256,7 @@ export class IncomingMigration {
 
   async #load(): Promise<void> {
     this.#link.limitBeginning();
+    await this.#link.firstByte();
     await loadStream(this.#link.stream!.reader, this.#elements);
     if (this.#postcopy?.listening || this.#elements.hasAllRam) return;
     throw new StreamFormatError("The stream ended before all of its RAM had come");

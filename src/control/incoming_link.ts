@@ -182,6 +182,26 @@ export class IncomingLink implements AsyncDisposable {
     }, beginningTimeout);
   }
 
+  /**
+   * Waits until the source says anything at all.
+   * @throws {ConnectionLostError} If it ends without a word.
+   */
+  async firstByte(): Promise<void> {
+    const { reader } = this.#stream!;
+    if (!await reader.atEnd()) return;
+    const { peer } = this.#endpoint!;
+    if (this.options.settings.uri.kind === "file") {
+      throw new ConnectionLostError(`${peer} is empty`, {
+        advice: "Give the file of a migration.",
+      });
+    }
+    const { stream } = this;
+    throw new ConnectionLostError(`${peer} gave up before it had sent anything`, {
+      ...stream instanceof IncomingStream && { cause: stream.broken },
+      advice: "Its own messages say why, if it is a source at all; then begin anew on both sides.",
+    });
+  }
+
   /** It has said so, and may take its time. */
   begun(): void {
     clearTimeout(this.#beginning);

@@ -23,7 +23,7 @@ import {
   readBlock,
   readDiscard,
 } from "../postcopy/incoming_commands.ts";
-import { type FaultKind, MissingRam } from "../postcopy/missing_ram.ts";
+import { MissingRam } from "../postcopy/missing_ram.ts";
 import type { IncomingStream } from "../ram/incoming_stream.ts";
 import type { LoadContext } from "../savevm/load.ts";
 import type { MigrationUri } from "../transport/uri.ts";
@@ -57,8 +57,6 @@ export interface PostcopyHost {
 export interface IncomingPostcopyOptions extends PostcopyChannelsOptions {
   readonly host: PostcopyHost;
   readonly target: IncomingTarget;
-  /** How guests are to be kept from missing pages, if the user insists on one way. */
-  readonly wantedFaults: FaultKind | undefined;
   /** The target page, in bytes; asked for when the stream has said it. */
   readonly pageSize: () => number;
   /** The RAM and the id of its section, once the stream has named them. */
@@ -290,7 +288,7 @@ export class IncomingPostcopy implements AsyncDisposable {
     requireWholePages(ram);
     await this.#channels.waitForPreempt();
     this.#guest = options.target.postcopyGuest?.();
-    const missing = MissingRam.create(ram, this.#guest?.presence, options.wantedFaults);
+    const missing = MissingRam.create(ram, this.#guest?.presence, options.settings.wantedFaults);
     this.#missing = missing;
     if (missing.kind === "checks") await this.#guest?.askForPages(true);
     await options.faults.watch(missing.layout);

@@ -14,6 +14,7 @@ import type { SpareWorkers } from "../threads/spare_workers.ts";
 import type { Endpoint } from "../transport/endpoint.ts";
 import type { Listener } from "../transport/listener.ts";
 import type { MigrationUri } from "../transport/uri.ts";
+import type { IncomingOptions } from "./incoming_options.ts";
 import { requireMultiChannel } from "./multi_channel.ts";
 
 /** How long the preempt channel may take once everything else is there, in milliseconds. */
@@ -23,6 +24,11 @@ const BEGINNING_TIMEOUT_MS = 30_000;
 
 /** What {@linkcode PostcopyChannels} is made of. */
 export interface PostcopyChannelsOptions {
+  /** What the migration was told: among it, how long a source may take for channels, and to begin. */
+  readonly settings: Pick<
+    IncomingOptions,
+    "channelsTimeout" | "beginningTimeout" | "wantedFaults"
+  >;
   /** The main channel of the beginning. */
   readonly stream: IncomingStream;
   /** The return path's thread. */
@@ -48,6 +54,8 @@ export class PostcopyChannels implements AsyncDisposable {
   #preemptLost: PromiseWithResolvers<never> = Promise.withResolvers();
   #loading: { readonly ram: GuestRam; readonly postcopy: PostcopyLoading } | undefined;
   #listener: Listener | undefined;
+  /** Why all channels were given up the last time. */
+  #reason: Error | undefined;
   #recovered = Promise.withResolvers<IncomingStream>();
   #beginning: ReturnType<typeof setTimeout> | undefined;
   #accepted = false;
@@ -75,15 +83,16 @@ export class PostcopyChannels implements AsyncDisposable {
   /** Waits for the preempt channel, if there is to be one. @throws {ConnectionLostError} If it does not come. */
   async waitForPreempt(): Promise<void> {
     if (!this.#preemptEndpoint) return;
+    const { channelsTimeout = PREEMPT_TIMEOUT_MS } = this.options.settings;
     const { promise, reject } = Promise.withResolvers<never>();
     const timer = setTimeout(() => {
       reject(
         new ConnectionLostError(
-          `The source did not open the preempt channel within ${PREEMPT_TIMEOUT_MS} ms`,
+          `The source did not open the preempt channel within ${channelsTimeout} ms`,
           { advice: "Give both sides the same postcopy-preempt." },
         ),
       );
-    }, PREEMPT_TIMEOUT_MS);
+    }, channelsTimeout);
     try {
       await Promise.race([this.#preemptEndpoint, promise]);
     } finally {
@@ -106,6 +115,7 @@ export class PostcopyChannels implements AsyncDisposable {
 
   /** Makes whoever reads from the channels see that they were lost. */
   break(reason: Error): void {
+    this.#reason = reason;
     this.#stream.break(reason);
     this.#preempt?.break(reason);
     this.#preemptLost.reject(reason);
@@ -195,13 +205,14 @@ export class PostcopyChannels implements AsyncDisposable {
     this.#stream.setPostcopy(postcopy);
     this.options.onStream(this.#stream);
     await this.options.faults.setChannel(write);
+    const { beginningTimeout = BEGINNING_TIMEOUT_MS } = this.options.settings;
     this.#beginning = setTimeout(() => {
       this.break(
         new ConnectionLostError(
-          `${main.peer} did not begin a recovery within ${BEGINNING_TIMEOUT_MS} ms`,
+          `${main.peer} did not begin a recovery within ${beginningTimeout} ms`,
         ),
       );
-    }, BEGINNING_TIMEOUT_MS);
+    }, beginningTimeout);
     this.#recovered.resolve(this.#stream);
   }
 
@@ -220,7 +231,10 @@ export class PostcopyChannels implements AsyncDisposable {
     preempt.setRam(ram);
     preempt.setPostcopy({ missing: postcopy.missing, sectionId: undefined });
     const { reject } = this.#preemptLost;
-    loadRecords(preempt).catch((error) => reject(error.at({ channel: "preempt" })));
+    loadRecords(preempt).catch((error) => {
+      // What was lost is elsewhere, if all was given up for it.
+      reject(error === this.#reason ? error : error.at({ channel: "preempt" }));
+    });
   }
 }
 

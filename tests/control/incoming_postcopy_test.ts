@@ -21,7 +21,7 @@ import { Command, writeCommand } from "../../src/wire/command.ts";
 import { EventLog } from "../support/event_log.ts";
 import { connectTo, writeAll } from "../support/sockets.ts";
 import { until } from "../machine/fixtures/until.ts";
-import { settings } from "./fixtures/pair.ts";
+import { Pair, settings } from "./fixtures/pair.ts";
 import { ScriptedSource } from "./fixtures/scripted_source.ts";
 
 const ANY_PORT = parseUri("tcp:127.0.0.1:0");
@@ -472,6 +472,76 @@ Deno.test("What may not come while the guest runs pauses the migration", async (
   await source.finish();
   await incoming.completed;
   await postcopy.verify();
+});
+
+/** Commands that a source must not send then, and what is said of them. */
+const BLOCK_OF = (name: string) => new ByteWriter().countedString(name);
+const WRONG_THEN: readonly [string, Command, Uint8Array | undefined, string][] = [
+  ["the guest runs", Command.POSTCOPY_LISTEN, undefined, "POSTCOPY_LISTEN is not possible"],
+  ["the guest runs", Command.POSTCOPY_RUN, undefined, "POSTCOPY_RUN is not possible"],
+  [
+    "the guest runs",
+    Command.POSTCOPY_RAM_DISCARD,
+    new ByteWriter().u8(0).countedString("ram").u8(0).be64(0).be64(4096).take(),
+    "POSTCOPY_RAM_DISCARD is not possible",
+  ],
+  ["the guest runs", Command.RECV_BITMAP, BLOCK_OF("ram").take(), "RECV_BITMAP is not possible"],
+  ["it recovers", Command.RECV_BITMAP, BLOCK_OF("nope").take(), 'RAM block "nope"'],
+  [
+    "it recovers",
+    Command.RECV_BITMAP,
+    BLOCK_OF("ram").u8(9).take(),
+    "bytes after the block's name",
+  ],
+  ["it recovers", Command.POSTCOPY_LISTEN, undefined, "POSTCOPY_LISTEN is not possible"],
+];
+
+Deno.test("Commands that may not come while the guest runs, or while it recovers, only pause", async () => {
+  await using postcopy = await Postcopy.begin();
+  const { source, incoming, to } = postcopy;
+  source.answers = false;
+  await source.begin(postcopy.uri);
+  await source.give();
+  await postcopy.reached("RESUME");
+  let times = 0;
+  for (const [when, command, payload, message] of WRONG_THEN) {
+    if (when === "it recovers") {
+      incoming.pause();
+      await postcopy.reached("postcopy-paused", ++times);
+      await source.reconnect(await incoming.recover(ANY_PORT));
+    }
+    await source.command(command, payload);
+    await postcopy.reached("postcopy-paused", ++times);
+    assert(incoming.info()["error-desc"]?.includes(message), incoming.info()["error-desc"]);
+    assert(to.running);
+    await source.reconnect(await incoming.recover(ANY_PORT));
+    await source.resume();
+  }
+  source.answers = true;
+  await source.finish();
+  await incoming.completed;
+  await postcopy.verify();
+});
+
+Deno.test("postcopy-blocktime: of each vCPU, and of all of them at once", async () => {
+  const vcpus = ["beat,rate=max", "stress,rate=max"];
+  await using pair = await Pair.create({ blocks: { ram: 400 }, vcpus });
+  const on = settings({ "postcopy-ram": true, "postcopy-blocktime": true }, {
+    "max-postcopy-bandwidth": 500_000,
+  });
+  const incoming = pair.receive(on);
+  const outgoing = pair.send(formatUri(await incoming.listening), on);
+  outgoing.startPostcopy();
+  await outgoing.completed;
+  const info = await incoming.completed;
+  const each = info["postcopy-vcpu-blocktime"]!;
+  assertEquals(each.length, vcpus.length);
+  assert(info["postcopy-blocktime"]! <= Math.min(...each) + 1, JSON.stringify(info));
+  const latencies = info["postcopy-vcpu-latency"]!;
+  assertEquals(latencies.length, vcpus.length);
+  assert(latencies.some((latency) => latency > 0), JSON.stringify(info));
+  const faults = info["postcopy-latency-dist"]!.reduce((sum, count) => sum + count, 0);
+  assert(faults > 0);
 });
 
 Deno.test("Without the capability a source that wants postcopy is told why not", async () => {

@@ -14,7 +14,10 @@ import "../support/load_libc.ts";
 const ANY_PORT = parseUri("tcp:127.0.0.1:0");
 
 /** A main channel, perhaps a preempt channel to come, and the source's ends. */
-async function setUp(withPreempt: boolean) {
+async function setUp(
+  withPreempt: boolean,
+  settings: { readonly channelsTimeout?: number; readonly beginningTimeout?: number } = {},
+) {
   const listener = await listen(ANY_PORT);
   const source = await connectTo(formatUri(listener.uri));
   const endpoint = (await listener.accept())!;
@@ -31,6 +34,7 @@ async function setUp(withPreempt: boolean) {
     stream: await IncomingStream.start(read),
     faults,
     preempt,
+    settings,
     listen: (uri, signal) => listen(uri, { signal }),
     spares,
     onStream: (stream) => streams.push(stream),
@@ -84,6 +88,20 @@ Deno.test("PostcopyChannels: a preempt channel that is lost ends the wait for th
   await end();
 });
 
+Deno.test("PostcopyChannels: what is wrong with one channel is not said of the other", async () => {
+  const { listener, channels, ram, loading, end } = await setUp(true);
+  const preempt = await connect(listener.uri);
+  await channels.setPostcopy(ram, loading);
+  const error = new ConnectionLostError("The main channel is bad");
+  const reading = channels.alongside(new Promise<never>(() => {}));
+  channels.break(error);
+  assertEquals(await assertRejects(() => reading), error);
+  await channels.close(error);
+  assertEquals(error.place, {});
+  await preempt.close();
+  await end();
+});
+
 Deno.test("PostcopyChannels: a preempt channel ends with EOS, and brings nothing but pages", async () => {
   for (
     const [flag, message] of [[0x10, undefined], [0x04, "Something other than a page"]] as const
@@ -102,6 +120,29 @@ Deno.test("PostcopyChannels: a preempt channel ends with EOS, and brings nothing
     }
     await end();
   }
+});
+
+Deno.test("PostcopyChannels do not wait for ever: for a preempt channel, or for a recovery to begin", async () => {
+  const lacking = await setUp(true, { channelsTimeout: 50 });
+  await assertRejects(
+    () => lacking.channels.waitForPreempt(),
+    ConnectionLostError,
+    "did not open the preempt channel within 50 ms",
+  );
+  const { uri } = lacking.listener;
+  const late = await connect(uri);
+  await lacking.end();
+  await late.close();
+
+  const { channels, ram, loading, end } = await setUp(false, { beginningTimeout: 50 });
+  await channels.setPostcopy(ram, loading);
+  await channels.close(new ConnectionLostError("The network is gone"));
+  using _mute = await connectTo(formatUri(await channels.listen(ANY_PORT)));
+  const stream = await channels.recovered();
+  // Whoever reads sees an end.
+  assertEquals(await stream.reader.atEnd(), true);
+  assert(stream.broken?.message.includes("did not begin a recovery within 50 ms"));
+  await end();
 });
 
 Deno.test("PostcopyChannels listen no more once they are disposed of", async () => {

@@ -27,7 +27,7 @@ import { libc } from "../../src/os/libc.ts";
 import { receivedBitmapSize } from "../../src/postcopy/received_bitmap.ts";
 import { formatUri, parseUri } from "../../src/transport/uri.ts";
 import { ByteWriter } from "../../src/wire/byte_writer.ts";
-import { RECV_BITMAP_END_MARK } from "../../src/wire/return_path.ts";
+import { putPlainRequest, RECV_BITMAP_END_MARK } from "../../src/wire/return_path.ts";
 import { smallImage, withFolder } from "../image/fixtures.ts";
 import { EventLog } from "../support/event_log.ts";
 import { Tap } from "../support/tap.ts";
@@ -284,6 +284,7 @@ Deno.test("Once it runs there, nothing that is said brings it back, or loses it"
     ["of another size", () => bitmap(8), "has 8 bytes, not 56"],
     ["without its end", () => bitmap(56, 7n), "end mark"],
     ["that never comes", undefined, "did not answer within 300 ms"],
+    ["that ends with the connection", () => bitmap(56).subarray(0, 30), "inside a received bitmap"],
   ];
   for (const [, bytes, words] of tries) {
     outgoing.resume(parseUri(destination.uri));
@@ -292,10 +293,21 @@ Deno.test("Once it runs there, nothing that is said brings it back, or loses it"
     if (bytes) {
       await again.say({ type: "RECV_BITMAP", block: "ram" });
       await again.sayBytes(bytes());
+      if (bytes().length < bitmap(56).length) again.close();
     }
     await events.next("postcopy-paused");
     assertStringIncludes(outgoing.info()["error-desc"]!, words);
   }
+
+  // It answers as it should, and then says nothing more.
+  outgoing.resume(parseUri(destination.uri));
+  const mute = await destination.accept();
+  await mute.sees(question);
+  await mute.say({ type: "RECV_BITMAP", block: "ram" });
+  await mute.sayBytes(bitmap(56));
+  await mute.sees("0800090000");
+  await events.next("postcopy-paused");
+  assertStringIncludes(outgoing.info()["error-desc"]!, "did not answer within 300 ms");
 
   // It answers as it should, but does not go on.
   outgoing.resume(parseUri(destination.uri));
@@ -333,6 +345,88 @@ Deno.test("Once it runs there, nothing that is said brings it back, or loses it"
   await outgoing.completed;
   assertEquals(pair.source.runState, "postmigrate");
 });
+
+/** Messages that no destination should send while its guest runs, and what is said of them. */
+const WRONG: readonly [string, string][] = [
+  ["0008 0000", "Unknown return-path message 8"],
+  ["0000 0004 00000000", "Unknown return-path message 0"],
+  ["0002 0003 000000", "PONG with 3 bytes, not 4"],
+  ["0003 0201", "REQ_PAGES_ID with 513 bytes"],
+  ["0003 0010 0000000000000000 00001000 04 72616d", "do not fit its block's name"],
+  ["0004 000c 0000000000000000 00001000", "the block before, and there was none"],
+  ["0003 0010 0000000000000000 00001000 03 726f6d", 'RAM block "rom"'],
+  ["0003 0010 0000000000000200 00001000 03 72616d", "not whole pages"],
+  ["0003 0010 0000000000000000 00000000 03 72616d", "not whole pages"],
+  ["0003 0010 0000000000000000 fffff000 03 72616d", "which has 1638400 bytes"],
+  ["0003 0010 000ffffffffff000 00001000 03 72616d", "which has 1638400 bytes"],
+  ["0003 0010 ffffffffffff0000 00001000 03 72616d", "is absurd"],
+  ["0005 0004 03 72616d", "and nobody had asked"],
+  ["0006 0004 00000002", "does not go on (2)"],
+  ["0001 0004 00000000", "ended the migration before it was complete"],
+  ["0001 0004 00000001", "The destination failed (status 1)"],
+];
+
+Deno.test("What no destination should say pauses, each time, and nothing is lost", async () => {
+  await using pair = await Pair.create({ blocks: { ram: 400 } });
+  using destination = new ScriptedDestination();
+  const { outgoing, connection, events } = await switched(pair, destination);
+  await connection.say({ type: "PONG", value: 0x42 });
+  let now = connection;
+  for (const [hex, words] of [...WRONG, undefined].map((each) => each ?? [])) {
+    await events.next("postcopy-active");
+    if (hex === undefined) break;
+    await now.sayBytes(Uint8Array.fromHex(hex.replaceAll(" ", "")));
+    await events.next("postcopy-paused");
+    assertStringIncludes(outgoing.info()["error-desc"]!, words!);
+    await now.ended();
+    outgoing.resume(parseUri(destination.uri));
+    now = await destination.accept();
+    await now.say({ type: "RECV_BITMAP", block: "ram" });
+    await now.sayBytes(
+      new ByteWriter().be64(56).zeros(56).be64(RECV_BITMAP_END_MARK).take(),
+    );
+    await now.sees("0800090000");
+    await now.say({ type: "RESUME_ACK", value: 1 });
+  }
+  outgoing.setParameters(settings().parameters);
+  await now.ended();
+  await now.say({ type: "SHUT", status: 0 });
+  const { ram } = await outgoing.completed;
+  assertEquals(pair.source.runState, "postmigrate");
+  assert(ram!.normal >= 300);
+});
+
+for (const preempt of [false, true]) {
+  Deno.test(`A flood of requests is answered, each page once (preempt: ${preempt})`, async () => {
+    await using pair = await Pair.create({ blocks: { ram: 400 } });
+    using destination = new ScriptedDestination();
+    const on = { ...POSTCOPY, "postcopy-preempt": preempt };
+    const outgoing = pair.send(destination.uri, settings(on, SLOW));
+    outgoing.startPostcopy();
+    const connection = await destination.accept();
+    await connection.sees(PING_1);
+    const pongs = Array.from({ length: 0x58 }, (_, i) => ({ type: "PONG", value: i }) as const);
+    await connection.say(...pongs.filter(({ value }) => value !== 0x42));
+    const channel = preempt ? await destination.accept() : connection;
+    await connection.sees(PACKAGE_END);
+    await connection.say({ type: "PONG", value: 0x42 });
+    const count = 200_000;
+    const flood = new Uint8Array(16 * count);
+    for (let i = 0; i < count; i++) {
+      putPlainRequest(flood, 16 * i, { start: i % 400 * 4096, length: 4096 });
+    }
+    await connection.say({ type: "REQ_PAGES", block: "ram", start: 0, length: 4096 });
+    await connection.sayBytes(flood);
+    await connection.ended();
+    await connection.say({ type: "SHUT", status: 0 });
+    const { ram } = await outgoing.completed;
+    assertEquals(ram!["postcopy-requests"], count + 1);
+    // Rounds before the switch send some of them, too.
+    const pages = ram!.normal + ram!.duplicate;
+    assert(pages >= 400 && pages < 1200, `${pages} pages`);
+    assert(channel.received.length > 100 * 4096, `${channel.received.length} bytes`);
+  });
+}
 
 // ── images ──────────────────────────────────────────────────────────────────────────────────────
 

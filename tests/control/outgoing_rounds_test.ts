@@ -81,6 +81,28 @@ Deno.test("switchover-ack: a destination that does not agree keeps the guest at 
   await assertRejects(() => incoming.completed);
 });
 
+Deno.test("switchover-ack: a destination that does not agree gets no machine by postcopy either", async () => {
+  await using pair = await Pair.create({ blocks: { ram: 400 } });
+  const here = new Events();
+  const on = { "postcopy-ram": true, "switchover-ack": true };
+  const incoming = pair.receive(settings({ "postcopy-ram": true }));
+  const outgoing = pair.send(formatUri(await incoming.listening), {
+    ...settings(on),
+    onEvent: here.on,
+  });
+  outgoing.startPostcopy();
+  await here.seen("MIGRATION_PASS", 3);
+  assertEquals([outgoing.status, pair.source.running], ["active", true]);
+  outgoing.cancel();
+  await assertRejects(() => outgoing.completed, CancelledError);
+  await assertRejects(() => incoming.completed);
+
+  const agreed = pair.receive(settings(on));
+  const second = pair.send(formatUri(await agreed.listening), settings(on));
+  second.startPostcopy();
+  await Promise.all([second.completed, agreed.completed]);
+});
+
 Deno.test("switchover-ack: of a machine that stands still nobody is asked", async () => {
   await using pair = await Pair.create();
   await pair.source.stop("paused");

@@ -6,6 +6,7 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { ImageSource } from "../../src/control/image_source.ts";
 import { OutgoingMigration } from "../../src/control/outgoing.ts";
+import { MigrationError } from "../../src/errors.ts";
 import { loadImage } from "../../src/image/load_image.ts";
 import type { MachineImage } from "../../src/image/machine_image.ts";
 import { openImage } from "../../src/image/open_image.ts";
@@ -173,6 +174,48 @@ qemuTest("A QEMU that is done and cannot say so: the source knows what to do", {
   await destination.stop();
   checkSweep(guest, await destination.readMemory(guest.start, guest.size));
 });
+
+for (const preempt of [false, true]) {
+  qemuTest(
+    `A QEMU that cannot load the devices: the machine is not lost to it (preempt: ${preempt})`,
+    {
+      needs: ["10.0"],
+    },
+    async (lab) => {
+      const args = ["-device", "virtio-rng-pci"];
+      const image = await openImage(await savedByQemu(lab, "10.0", guest, { args }));
+      const destination = await lab.qemu("10.0", { name: "other", guest, incoming: "defer" });
+      const capabilities = { "postcopy-ram": true, "postcopy-preempt": preempt };
+      await destination.setCapabilities(capabilities);
+      await destination.migrateIncoming(lab.unix());
+      const statuses = new Statuses();
+      const outgoing = new OutgoingMigration(new ImageSource(image), {
+        uri: parseUri(lab.unix()),
+        onEvent: statuses.on,
+        ...settings(capabilities, { "max-postcopy-bandwidth": 1024 ** 2 }),
+      });
+      outgoing.startPostcopy();
+      await assertRejects(() => outgoing.completed, MigrationError);
+      assertEquals(statuses.entries.join(" "), "setup active device postcopy-device failed");
+      assertEquals((await destination.exited).code, 1);
+
+      // So it can go to one that can.
+      const right = await lab.qemu("10.0", { name: "right", guest, incoming: "defer", args });
+      await right.setCapabilities(capabilities);
+      await right.migrateIncoming(lab.unix("right"));
+      const second = new OutgoingMigration(new ImageSource(image), {
+        uri: parseUri(lab.unix("right")),
+        onEvent: statuses.on,
+        ...settings(capabilities),
+      });
+      second.startPostcopy();
+      await second.completed;
+      await right.serial.waitForHeartbeats();
+      await right.stop();
+      checkSweep(guest, await right.readMemory(guest.start, guest.size));
+    },
+  );
+}
 
 for (const version of ["10.0", "7.2"] as const) {
   qemuTest(`/migration/precopy/file: Ferry → QEMU ${version}, which ignores the image's index`, {

@@ -138,6 +138,20 @@ Deno.test("PageDecoder collects the target pages of a page of the host, in any o
   assertEquals(store.placed.slice(1), ["b 0: zeros"]);
 });
 
+Deno.test("PageDecoder goes on with a page of the host in the next section", () => {
+  const { store, stream, feed, decoder } = setUp(1024);
+  const part = (index: number) =>
+    new ByteWriter().be64(0x1000 + index * 1024 + RamFlag.PAGE).countedString("a")
+      .bytes(page(index + 1, 1024));
+  const end = new ByteWriter().be64(RamFlag.EOS).take();
+  assertEquals(feed(part(0).bytes(part(1).take()).bytes(end).take()), "other");
+  stream.consume(end.length);
+  assertEquals(store.placed, []);
+  assertEquals(feed(part(2).bytes(part(3).take()).bytes(end).take()), "other");
+  assertEquals(store.placed, ["a 4: 1,2,3,4"]);
+  assertEquals(decoder.normalPages, 4);
+});
+
 Deno.test("PageDecoder refuses what postcopy does not allow", () => {
   const refuse = (message: string, pageSize: number, ...records: ByteWriter[]) => {
     const { feed } = setUp(pageSize);
@@ -150,7 +164,6 @@ Deno.test("PageDecoder refuses what postcopy does not allow", () => {
   refuse("A page of 7s", 4096, new ByteWriter().be64(RamFlag.ZERO).countedString("a").u8(7));
   refuse("interrupts a page of the host", 1024, record(0), record(4096));
   refuse("interrupts a page of the host", 1024, record(0), record(0, "b"));
-  refuse("is not complete", 1024, record(0), new ByteWriter().be64(RamFlag.EOS));
   refuse(
     "Differences to a page",
     4096,
