@@ -27,11 +27,8 @@ export {
   type Migration,
   type MigrationOptions,
 } from "./src/control/migratable_machine.ts";
-export {
-  type CapabilityChanges,
-  type MigrateOptions,
-  MigrationControl,
-} from "./src/control/migration_control.ts";
+export { MigrationControl } from "./src/control/migration_control.ts";
+export type { CapabilityChanges, MigrateOptions } from "./src/control/migration_control_options.ts";
 export type { Capabilities, CapabilityName } from "./src/control/capabilities.ts";
 export type { ParameterChanges, ParameterName, Parameters } from "./src/control/parameters.ts";
 export type {

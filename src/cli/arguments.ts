@@ -8,7 +8,7 @@ import { parseArgs } from "@std/cli";
 import { parseParameter } from "../control/parameters.ts";
 import type { ParameterChanges } from "../control/parameters.ts";
 import type { HostPages } from "../control/host_pages.ts";
-import type { CapabilityChanges } from "../control/migration_control.ts";
+import type { CapabilityChanges } from "../control/migration_control_options.ts";
 import type { DirtyLogKind } from "../dirty/dirty_log.ts";
 import { UsageError } from "../errors.ts";
 import { IMAGE_FORMATS, type ImageFormat } from "../image/image_format.ts";

@@ -23,12 +23,12 @@ import {
   readBlock,
   readDiscard,
 } from "../postcopy/incoming_commands.ts";
-import { MissingRam } from "../postcopy/missing_ram.ts";
 import type { IncomingStream } from "../ram/incoming_stream.ts";
 import type { LoadContext } from "../savevm/load.ts";
 import type { MigrationUri } from "../transport/uri.ts";
 import type { ByteReader } from "../wire/byte_reader.ts";
 import { Command, describeCommand, type ReceivedCommand } from "../wire/command.ts";
+import { ArrivingPages } from "./arriving_pages.ts";
 import type { IncomingTarget, PostcopyGuest } from "./incoming_target.ts";
 import { PostcopyChannels, type PostcopyChannelsOptions } from "./incoming_recovery.ts";
 import type { IncomingEvent, MigrationStatus } from "./migration_status.ts";
@@ -71,7 +71,7 @@ export class IncomingPostcopy implements AsyncDisposable {
   readonly #channels: PostcopyChannels;
   #state: PostcopyState = "none";
   #guest: PostcopyGuest | undefined;
-  #missing: MissingRam | undefined;
+  #pages: ArrivingPages | undefined;
   #context: LoadContext | undefined;
   #hostPageSizes = 0;
   #inPackage = false;
@@ -105,22 +105,7 @@ export class IncomingPostcopy implements AsyncDisposable {
 
   /** What `query-migrate` says of it. @param withBlocktime Whether that is wanted. */
   info(withBlocktime: boolean): MigrationInfo {
-    const missing = this.#missing;
-    if (!missing) return {};
-    const faults: MigrationInfo = this.#guest ? { "postcopy-faults": missing.description } : {};
-    if (!withBlocktime) return faults;
-    const { total, perVcpu, averages, latencies } = missing.blocktime;
-    return {
-      ...faults,
-      "postcopy-blocktime": Math.round(total),
-      "postcopy-vcpu-blocktime": perVcpu.map(Math.round),
-      "postcopy-latency": Math.round(latencies.average),
-      "postcopy-vcpu-latency": averages.slice(0, -1).map(Math.round),
-      "postcopy-non-vcpu-latency": Math.round(averages.at(-1)!),
-      "postcopy-latency-dist": latencies.distribution,
-      "postcopy-latency-p50": Math.round(latencies.p50),
-      "postcopy-latency-p99": Math.round(latencies.p99),
-    };
+    return this.#pages?.info(withBlocktime) ?? {};
   }
 
   /**
@@ -195,9 +180,7 @@ export class IncomingPostcopy implements AsyncDisposable {
     }
     this.#state = "end";
     await this.#channels.endPreempt();
-    await this.options.faults.unwatch();
-    this.#missing?.[Symbol.dispose]();
-    if (this.#missing?.kind === "checks") await this.#guest?.askForPages(false);
+    await this.#pages?.allHere();
   }
 
   /**
@@ -234,7 +217,7 @@ export class IncomingPostcopy implements AsyncDisposable {
   /** Ends everything at once. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#channels[Symbol.asyncDispose]();
-    this.#missing?.[Symbol.dispose]();
+    this.#pages?.[Symbol.dispose]();
   }
 
   // ── before the guest runs ─────────────────────────────────────────────────────────────────────
@@ -285,17 +268,12 @@ export class IncomingPostcopy implements AsyncDisposable {
   async #listen(context: LoadContext): Promise<void> {
     const { options } = this;
     const { ram, sectionId } = this.#ram();
-    requireWholePages(ram);
+    const { faults, settings: { wantedFaults } } = options;
     await this.#channels.waitForPreempt();
-    this.#guest = options.target.postcopyGuest?.();
-    const missing = MissingRam.create(ram, this.#guest?.presence, options.settings.wantedFaults);
-    this.#missing = missing;
-    if (missing.kind === "checks") await this.#guest?.askForPages(true);
-    await options.faults.watch(missing.layout);
-    await this.#channels.setPostcopy(ram, {
-      missing: this.#guest && missing.layout,
-      sectionId,
-    });
+    const guest = this.#guest = options.target.postcopyGuest?.();
+    const pages = this.#pages = new ArrivingPages({ ram, guest, faults, wantedFaults });
+    await pages.watch();
+    await this.#channels.setPostcopy(ram, { missing: pages.layout, sectionId });
     this.#context = context;
     this.#state = "listening";
     options.host.move("listen-postcopy");
@@ -369,17 +347,5 @@ export class IncomingPostcopy implements AsyncDisposable {
     this.options.host.move("resume-acknowledged");
     await this.options.faults.resume();
     this.#channels.resumed();
-  }
-}
-
-/** A page of the host is discarded as a whole, so that it is there as a whole or not at all. */
-function requireWholePages(ram: GuestRam): void {
-  for (const block of ram.blocks) {
-    const parts = forgetParts(ram, block);
-    if (parts === 0) continue;
-    throw new StreamFormatError(
-      `${parts} pages of RAM block "${block.name}" are parts of pages of ${block.hostPageSize} bytes ` +
-        "that have not come as a whole",
-    );
   }
 }

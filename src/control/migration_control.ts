@@ -6,56 +6,28 @@
  * @module
  */
 import { StateError } from "../errors.ts";
-import type { SpareWorkers } from "../threads/spare_workers.ts";
-import type { SocketOptions } from "../transport/options.ts";
 import { type MigrationUri, parseUri } from "../transport/uri.ts";
 import { formatSocketAddress, type SocketAddress } from "../transport/uri_channels.ts";
 import { requireSendable } from "./agreement.ts";
+import { Blockers } from "./blockers.ts";
 import { type Capabilities, changeCapabilities, defaultCapabilities } from "./capabilities.ts";
 import { IncomingMigration } from "./incoming.ts";
-import type { IncomingTarget } from "./incoming_target.ts";
+import type {
+  CapabilityChanges,
+  MigrateOptions,
+  MigrationControlOptions,
+  ResumeOptions,
+} from "./migration_control_options.ts";
 import type { MigrationEvent, MigrationInfo } from "./migration_info.ts";
 import { isRunning, type MigrationStatus } from "./migration_status.ts";
 import { requireTransport } from "./multi_channel.ts";
 import { OutgoingMigration } from "./outgoing.ts";
-import type { OutgoingMachine } from "./outgoing_machine.ts";
 import {
   changeParameters,
   defaultParameters,
   type ParameterChanges,
   type Parameters,
 } from "./parameters.ts";
-
-/** Some capabilities, by QMP's names. */
-export type CapabilityChanges = Readonly<Partial<Record<string, boolean>>>;
-
-/** What there is to migrate. */
-export interface MigrationControlOptions {
-  /** Gives the machine that leaves; without it nothing can. Asked anew for each migration. */
-  readonly source?: (() => OutgoingMachine | Promise<OutgoingMachine>) | undefined;
-  /** Gives the place for a machine that arrives; without it none can. Asked anew for each migration. */
-  readonly target?: () => IncomingTarget;
-  /** How sockets are opened. */
-  readonly transport?: SocketOptions;
-  /** Threads in reserve; they stay the caller's. */
-  readonly spares?: SpareWorkers;
-}
-
-/** Settings of one migration, over those of its control. */
-export interface MigrateOptions {
-  /** Capabilities other than the control has them. */
-  readonly capabilities?: CapabilityChanges;
-  /** Parameters other than the control has them. */
-  readonly parameters?: ParameterChanges;
-}
-
-/** How {@linkcode MigrationControl.migrate} begins. */
-export interface ResumeOptions {
-  /** Goes on with the migration that is `postcopy-paused`, whose settings stay. */
-  readonly resume?: boolean;
-  /** Goes on with a migration that another program has begun with the same image, and that is paused. */
-  readonly takeUp?: boolean;
-}
 
 /** The settings and migrations of one machine. */
 export class MigrationControl {
@@ -70,8 +42,7 @@ export class MigrationControl {
   /** What is not over yet: migrations, and the question for what is to be migrated. */
   readonly #underWay = new Set<Promise<unknown>>();
   #listeners: ((event: MigrationEvent) => void)[] = [];
-  /** Why the machine must stay, in the order in which that was said. */
-  readonly #blockers = new Set<{ readonly reason: string }>();
+  readonly #blockers = new Blockers(() => this.#underWay.size > 0);
 
   /** Begins without a migration. @param options What there is to migrate. */
   constructor(private readonly options: MigrationControlOptions) {}
@@ -160,19 +131,12 @@ export class MigrationControl {
    * @throws {StateError} While a migration runs, which this cannot stop.
    */
   addBlocker(reason: string): () => void {
-    if (this.#underWay.size > 0) {
-      throw new StateError(
-        `A migration is in progress, so it is too late for a blocker: ${reason}`,
-      );
-    }
-    const blocker = { reason };
-    this.#blockers.add(blocker);
-    return () => void this.#blockers.delete(blocker);
+    return this.#blockers.add(reason);
   }
 
   /** Why the machine must stay. */
   get blockedReasons(): string[] {
-    return [...this.#blockers].map(({ reason }) => reason);
+    return this.#blockers.reasons;
   }
 
   /** The object that `query-migrate` returns: the arriving side's first, over it the leaving side's. */
@@ -181,7 +145,7 @@ export class MigrationControl {
       ...this.#incoming?.info(),
       ...this.#socketAddress(),
       ...this.#outgoing?.info(),
-      ...(this.#blockers.size > 0 && { "blocked-reasons": this.blockedReasons }),
+      ...(this.blockedReasons.length > 0 && { "blocked-reasons": this.blockedReasons }),
     };
   }
 
