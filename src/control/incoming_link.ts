@@ -196,7 +196,7 @@ export class IncomingLink implements AsyncDisposable {
       });
     }
     const { stream } = this;
-    throw new ConnectionLostError(`${peer} gave up before it had sent anything`, {
+    throw new ConnectionLostError(`Nothing came from ${peer} before it gave up`, {
       ...stream instanceof IncomingStream && { cause: stream.broken },
       advice: "Its own messages say why, if it is a source at all; then begin anew on both sides.",
     });

@@ -68,20 +68,20 @@ Deno.test("A source that gives up before it has sent anything is told so, with w
   const connection = await connectTo(formatUri(await incoming.listening));
   connection.close();
   const error = await assertRejects(() => incoming.completed, ConnectionLostError);
-  assert(/^tcp:127.0.0.1:\d+ gave up before it had sent anything/.test(error.message));
+  assert(/^Nothing came from tcp:127.0.0.1:\d+ before it gave up/.test(error.message));
   assert(error.advice?.includes("begin anew on both sides"));
 
   const command = pair.receive({ uri: parseUri("exec:true") });
   const silent = await assertRejects(() => command.completed, ConnectionLostError);
   assert(
-    silent.message.startsWith("exec:true gave up before it had sent anything"),
+    silent.message.startsWith("Nothing came from exec:true before it gave up"),
     silent.message,
   );
 
   const path = await Deno.makeTempFile();
   try {
     const file = pair.receive({ uri: parseUri(`file:${path}`) });
-    await assertRejects(() => file.completed, ConnectionLostError, `file:${path} is empty`);
+    await assertRejects(() => file.completed, ConnectionLostError, `Nothing is in file:${path}`);
   } finally {
     await Deno.remove(path);
   }

@@ -298,19 +298,21 @@ Deno.test("A migration that is taken up is paused until its destination is there
   const control = new MigrationControl({ source: () => new ImageSource(image) });
   control.setCapabilities({ "postcopy-ram": true });
   const statuses: string[] = [];
-  const paused = Promise.withResolvers<void>();
+  const paused = [3, 5].map((count) => ({ count, ...Promise.withResolvers<void>() }));
   control.onEvent((event) => {
     if (event.event !== "MIGRATION") return;
     statuses.push(event.data.status);
-    if (statuses.length === 3) paused.resolve();
+    for (const { count, resolve } of paused) if (statuses.length === count) resolve();
   });
   const takeUp = () => control.migrate("tcp:127.0.0.1:1", { takeUp: true });
   await assertRejects(takeUp, IncompatibleError, "are not in the image");
   assertEquals([control.status, statuses], ["none", []]);
   image.ram.block("shared")!.received.add(0);
   const outgoing = await takeUp();
-  await paused.promise;
+  await paused[0]!.promise;
   assertEquals(statuses, ["postcopy-paused", "postcopy-recover-setup", "postcopy-paused"]);
   assertEquals(outgoing.info()["error-desc"]?.includes("refused"), true);
   assertEquals(await control.migrate("tcp:127.0.0.1:1", { resume: true }), outgoing);
+  await paused[1]!.promise;
+  assertEquals(statuses.slice(3), ["postcopy-recover-setup", "postcopy-paused"]);
 });
