@@ -191,7 +191,7 @@ export class IncomingLink implements AsyncDisposable {
     if (!await reader.atEnd()) return;
     const { peer } = this.#endpoint!;
     if (this.options.settings.uri.kind === "file") {
-      throw new ConnectionLostError(`${peer} is empty`, {
+      throw new ConnectionLostError(`Nothing is in ${peer}`, {
         advice: "Give the file of a migration.",
       });
     }
