@@ -79,8 +79,10 @@ abstract class Mending implements Disposable {
       if (this.status === "postcopy-paused") await this.go();
     } catch (error) {
       // Who was faster has it.
-      if (error instanceof StateError && this.status !== "postcopy-paused") return;
+      if (this.status !== "postcopy-paused") return;
       this.#tell(asMigrationError(error).explanation);
+      // What is refused now will always be, such as to send what was given back (release-ram).
+      if (error instanceof StateError) return this.output.warn("       It cannot be mended");
       this.#timer = setTimeout(() => this.#try(), RETRY_MS);
     }
   }

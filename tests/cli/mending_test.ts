@@ -77,6 +77,18 @@ Deno.test("An interruption does not end a source whose machine lacks pages, a se
   assertEquals((await here.finished()).code, 130);
 });
 
+Deno.test("With release-ram nothing can be mended, and that is said instead of trying", async () => {
+  const guest = ["--guest", "stress", "--ram", "8M", "-c", "postcopy-ram"];
+  await using there = new Ferry(["receive", "tcp:127.0.0.1:0", ...guest]);
+  const args = ["send", await there.listening(), ...guest, ...SLOW, "-c", "release-ram"];
+  await using here = new Ferry(args);
+  await Promise.all([here, there].map((side) => side.waitForStatus("postcopy-active")));
+  there.kill("SIGKILL");
+  await here.said("It cannot be mended");
+  assertStringIncludes(here.stderr, "what was sent is gone");
+  assert(!here.events.names.includes("postcopy-recover-setup"));
+});
+
 Deno.test("send --from: ended in the middle in three ways, its command with --resume goes on", async () => {
   const folder = await Deno.makeTempDir();
   try {
