@@ -7,7 +7,7 @@
  */
 import { findQemu } from "../tests/support/qemu_program.ts";
 import { BANDWIDTH, BUSY, ferryMoves, qemuMoves } from "./converge/auto_converge.ts";
-import { ferryXbzrle, qemuXbzrle, SPARSE } from "./converge/xbzrle.ts";
+import { ferryXbzrle, LINK, qemuXbzrle, SPARSE } from "./converge/xbzrle.ts";
 import { median, printTable, progress, say, spread } from "./versus_qemu/table.ts";
 
 const MIB = 1024 ** 2;
@@ -51,12 +51,18 @@ if (typeof missing === "string") {
 }
 say(`${PAIRS} pairs; medians, and in parentheses the least and the most.\n`);
 const encoded = await inTurn("XBZRLE", ferryXbzrle, qemuXbzrle);
-say(`XBZRLE: one byte of each page changes, ${SPARSE.range / MIB} MiB; processor time, of all but`);
-say("the vCPU, for a page that is sent as differences.\n");
+const pagesInRound = (all: readonly { pagesInRound: number }[]) =>
+  median(all.map((one) => one.pagesInRound)).toFixed(0);
+const [range, link] = [SPARSE.range / MIB, LINK / MIB];
+say(`XBZRLE: one byte of each page changes, ${range} MiB, ${link} MiB/s; processor time, of all`);
+say("threads but the vCPU, for a page that is sent as differences.");
+say(
+  `Pages in a round: QEMU ${pagesInRound(encoded.qemu)}, Ferry ${pagesInRound(encoded.ferry)}.\n`,
+);
 print([{
   what: "µs a page",
-  qemu: encoded.qemu,
-  ferry: encoded.ferry,
+  qemu: encoded.qemu.map(({ page }) => page),
+  ferry: encoded.ferry.map(({ page }) => page),
 }]);
 const moved = await inTurn("auto-converge", ferryMoves, qemuMoves);
 const percents = (all: readonly { throttle: number }[]) =>

@@ -1,6 +1,9 @@
 /**
  * What a page sent as differences costs, in processor time of everything but the vCPU: a migration to
- * nowhere whose guest changes one byte of each page all the time, and whose connection is no limit.
+ * nowhere whose guest changes one byte of each page all the time.
+ *
+ * The connection is so slow that both sides have all pages to send in each round, and so both do the same:
+ * without a limit, a side that is faster has shorter rounds, with more of what a round costs on each page.
  *
  * @module
  */
@@ -8,71 +11,58 @@ import { cpuSeconds } from "../versus_qemu/host.ts";
 import { ferryMachine, fill, qemuMachine, type Sweep } from "./machines.ts";
 
 const MIB = 1024 ** 2;
-/** How long it is looked at, at most. */
-const SECONDS = 5;
-/** Fewer do not tell: the kernel counts in hundredths of a second. */
-const PAGES_LEAST = 500_000;
-const TRIES = 12;
 const NOWHERE = "exec:cat > /dev/null";
-/** The cache holds all of RAM. */
-const CACHE = { "xbzrle-cache-size": 256 * MIB };
-/** As often must the dirty log have been read: rounds without and with a still empty cache come first. */
-const FIRST_ROUND = 4;
 
 /** What is written. */
 export const SPARSE: Sweep = { range: 128 * MIB, pace: 0 };
+/** What the connection carries, in bytes a second. A page's differences are 14 bytes with their header. */
+export const LINK = 4 * MIB;
+/** As often must the dirty log have been read: rounds without and with a still empty cache come first. */
+const FIRST_ROUND = 4;
+/** Then it is left alone, and then looked at, for so many milliseconds. */
+const SETTLE_MS = 500;
+const LOOK_MS = 3000;
 
-/** What a migration has cost, and for how many pages. */
-interface Cost {
-  readonly pages: number;
-  readonly seconds: number;
+/** The cache holds all of RAM. Until it is full, a round takes half a second. */
+const PARAMETERS = {
+  "xbzrle-cache-size": 256 * MIB,
+  "max-bandwidth": 2 * SPARSE.range,
+  "downtime-limit": 1,
+};
+
+/** What it came to. */
+export interface Cost {
+  /** Microseconds a page. */
+  readonly page: number;
+  /** How many pages a round had. */
+  readonly pagesInRound: number;
 }
 
 /** What is looked at twice. */
 interface Look {
-  readonly over: boolean;
+  readonly status: string;
   readonly rounds: number;
   readonly pages: number;
-  /** Of the whole process and of its vCPU, in seconds. */
-  readonly process: number;
-  readonly vcpu: number;
+  /** Of all threads but the vCPU, in seconds. */
+  readonly seconds: number;
 }
 
-async function measure(look: () => Promise<Look>): Promise<Cost> {
-  let first: Look | undefined;
-  let last: Look | undefined;
-  const start = performance.now();
-  while (performance.now() - start < SECONDS * 1000) {
-    const now = await look();
-    // Sooner or later there is a round so short that the guest writes nothing in it.
-    if (now.over) break;
-    if (now.rounds >= FIRST_ROUND) last = now;
-    first ??= last;
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-  if (!first || !last) return { pages: 0, seconds: 0 };
-  const seconds = last.process - first.process - (last.vcpu - first.vcpu);
-  return { pages: last.pages - first.pages, seconds };
-}
-
-/** Adds migrations up until they were long enough. @returns Microseconds a page. */
-async function measured(once: () => Promise<Cost>): Promise<number> {
-  let [pages, seconds] = [0, 0];
-  for (let i = 0; i < TRIES && pages < PAGES_LEAST; i++) {
-    const cost = await once();
-    pages += cost.pages;
-    seconds += cost.seconds;
-  }
-  if (pages === 0) throw new Error(`${TRIES} migrations were over before pages were encoded`);
-  return seconds / pages * 1e6;
+/** Looks twice at a migration that is under way. */
+async function measured(look: () => Promise<Look>): Promise<Cost> {
+  await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+  const first = await look();
+  await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+  const last = await look();
+  if (last.status !== "active") throw new Error(`The migration is ${last.status} too soon`);
+  const pages = last.pages - first.pages;
+  return {
+    page: (last.seconds - first.seconds) / pages * 1e6,
+    pagesInRound: pages / (last.rounds - first.rounds),
+  };
 }
 
 /** Ferry's. */
-export const ferryXbzrle = () => measured(ferryOnce);
-/** QEMU's. */
-export const qemuXbzrle = () => measured(qemuOnce);
-
-async function ferryOnce(): Promise<Cost> {
+export async function ferryXbzrle(): Promise<Cost> {
   await using machine = await ferryMachine(SPARSE);
   fill(machine, SPARSE);
   const thread = new Promise<number>((resolve) => {
@@ -80,48 +70,53 @@ async function ferryOnce(): Promise<Cost> {
   });
   await machine.start();
   const vcpu = await thread;
+  // At this bandwidth nothing fits: it ends only when nothing is dirty.
+  machine.control.setParameters({ ...PARAMETERS, "avail-switchover-bandwidth": 1 });
+  const full = Promise.withResolvers<void>();
   const migration = machine.migrate(NOWHERE, {
     capabilities: { xbzrle: true },
-    // At this bandwidth nothing fits: it ends only when nothing is dirty.
-    parameters: { ...CACHE, "avail-switchover-bandwidth": 1, "downtime-limit": 1 },
+    onEvent: (event) => {
+      if (event.event !== "MIGRATION_PASS" || event.data.pass !== FIRST_ROUND) return;
+      machine.control.setParameters({ "max-bandwidth": LINK });
+      full.resolve();
+    },
   });
-  const ended = migration.completed.catch(() => {});
-  const cost = await measure(() => {
-    const info = migration.info();
-    return Promise.resolve({
-      over: migration.status === "completed",
-      rounds: info.ram?.["dirty-sync-count"] ?? 0,
-      pages: info["xbzrle-cache"]?.pages ?? 0,
-      process: cpuSeconds(Deno.pid),
-      vcpu: cpuSeconds(Deno.pid, vcpu),
+  const ended = migration.completed.then(() => full.resolve(), full.reject);
+  await full.promise;
+  try {
+    return await measured(() => {
+      const info = migration.info();
+      return Promise.resolve({
+        status: migration.status,
+        rounds: info.ram!["dirty-sync-count"],
+        pages: info["xbzrle-cache"]!.pages,
+        seconds: cpuSeconds(Deno.pid) - cpuSeconds(Deno.pid, vcpu),
+      });
     });
-  });
-  if (migration.status === "active") migration.cancel();
-  await ended;
-  return cost;
+  } finally {
+    if (migration.status === "active") migration.cancel();
+    await ended;
+  }
 }
 
-async function qemuOnce(): Promise<Cost> {
+/** QEMU's. */
+export async function qemuXbzrle(): Promise<Cost> {
   await using qemu = await qemuMachine(SPARSE, {
     ...{ name: "source", args: ["-name", "source,debug-threads=on"] },
   });
   const vcpu = threadOf(qemu.pid, "CPU 0/");
   await qemu.setCapabilities({ xbzrle: true });
-  // A QEMU that has sent all of RAM before it first knew its bandwidth, after 100 ms, takes that for the
-  // end, whatever the guest has written meanwhile.
-  await qemu.setParameters({ ...CACHE, "max-bandwidth": 2 * SPARSE.range, "downtime-limit": 1 });
+  await qemu.setParameters(PARAMETERS);
   await qemu.migrate(NOWHERE);
-  await qemu.waitForEvent("MIGRATION_PASS", ({ pass }) => Number(pass) >= 2);
-  await qemu.setParameters({ "max-bandwidth": 10 ** 12 });
-  const cost = await measure(async () => {
+  await qemu.waitForEvent("MIGRATION_PASS", ({ pass }) => Number(pass) >= FIRST_ROUND);
+  await qemu.setParameters({ "max-bandwidth": LINK });
+  const cost = await measured(async () => {
     const info = await qemu.queryMigrate();
-    const cache = info["xbzrle-cache"] as { readonly pages: number };
     return {
-      over: info.status === "completed",
-      rounds: info.ram?.["dirty-sync-count"] ?? 0,
-      pages: cache.pages,
-      process: cpuSeconds(qemu.pid),
-      vcpu: cpuSeconds(qemu.pid, vcpu),
+      status: String(info.status),
+      rounds: info.ram!["dirty-sync-count"]!,
+      pages: (info["xbzrle-cache"] as { readonly pages: number }).pages,
+      seconds: cpuSeconds(qemu.pid) - cpuSeconds(qemu.pid, vcpu),
     };
   });
   await qemu.execute("migrate_cancel");
