@@ -11,8 +11,8 @@ import { asMigrationError, StateError } from "../errors.ts";
 import { formatUri, parseUri } from "../transport/uri.ts";
 import type { CliEvent } from "./output.ts";
 
-/** How long the first try waits, because the other side may notice the loss later; in milliseconds. */
-const FIRST_TRY_MS = 100;
+/** How long a source's first try waits: the destination may notice the loss later; in milliseconds. */
+const FIRST_TRY_MS = 200;
 /** How long to wait between two tries, in milliseconds. */
 const RETRY_MS = 1000;
 
@@ -46,6 +46,8 @@ abstract class Mending implements Disposable {
 
   /** The migration's status. */
   protected abstract get status(): MigrationStatus | undefined;
+  /** How long the first try of each pause waits, in milliseconds. */
+  protected abstract readonly patience: number;
   /** What is tried, and what to do there; a line each. */
   protected abstract explain(): string[];
   /** Tries to go on. @throws {MigrationError} If that did not work; it is tried again. */
@@ -70,7 +72,7 @@ abstract class Mending implements Disposable {
 
   #paused(): void {
     this.#tell(this.control.info()["error-desc"]);
-    this.#timer = setTimeout(() => this.#try(), this.#tried ? RETRY_MS : FIRST_TRY_MS);
+    this.#timer = setTimeout(() => this.#try(), this.#tried ? RETRY_MS : this.patience);
     this.#tried = true;
   }
 
@@ -100,6 +102,7 @@ abstract class Mending implements Disposable {
 
 /** Mends what leaves: tries to connect again. */
 export class OutgoingMending extends Mending {
+  protected override readonly patience = FIRST_TRY_MS;
   readonly #uri: string;
   readonly #end: string;
 
@@ -134,6 +137,7 @@ export class OutgoingMending extends Mending {
 
 /** Mends what arrives: listens again. */
 export class IncomingMending extends Mending {
+  protected override readonly patience = 0;
   readonly #uri: string | undefined;
 
   /**
