@@ -144,41 +144,51 @@ qemuTest(
   },
 );
 
-qemuTest(
-  "/migration/ignore-shared: QEMU 10.0 → Ferry → QEMU 10.0, RAM that both QEMUs have as a file",
-  NEEDS,
-  async (lab) => {
-    const size = 32 * 1024 ** 2;
-    const filled = new SweepGuest({ size: 24 * 1024 ** 2, fill: 1024, paceMs: 5 });
-    const memory = {
-      ...{ guest: filled, ram: "32M", machine: `${COMMON_MACHINE},memory-backend=mem` },
-      args: [
-        "-object",
-        `memory-backend-file,id=mem,size=${size},share=on,mem-path=${lab.path("memory")}`,
-      ],
-    };
-    const source = await lab.qemu("10.0", { name: "source", ...memory });
-    await source.setCapabilities({ "return-path": true, "x-ignore-shared": true });
-    await source.serial.waitForHeartbeats(2);
-    const image = lab.path("image");
-    const args = ["receive", lab.unix("save"), "--save", image, "-c", "x-ignore-shared"];
-    const receiver = lab.ferry(args);
-    await source.migrateAndWait(await receiver.listening());
-    await receiver.succeeded();
-    assert((await Deno.stat(image)).size < 4 * 1024 ** 2);
+/** Tests whose RAM both QEMUs have as a file, and what is set in both. */
+const SHARED: Readonly<Record<string, Record<string, string>>> = {
+  "/migration/ignore-shared": {},
+  "/migration/mode/reboot": { mode: "cpr-reboot" },
+};
 
-    const destination = await lab.qemu("10.0", {
-      ...{ name: "destination", ...memory, incoming: "defer" },
-    });
-    await destination.setCapabilities({ "x-ignore-shared": true });
-    await destination.migrateIncoming(lab.unix());
-    await lab.ferry(["send", lab.unix(), "--from", image]).succeeded();
-    await destination.waitForStatus("completed");
-    await destination.serial.waitForHeartbeats();
-    await destination.stop();
-    checkSweep(filled, await destination.readMemory(filled.start, filled.size));
-  },
-);
+for (const [path, parameters] of Object.entries(SHARED)) {
+  qemuTest(
+    `${path}: QEMU 10.0 → Ferry → QEMU 10.0, RAM that both QEMUs have as a file`,
+    NEEDS,
+    async (lab) => {
+      const size = 32 * 1024 ** 2;
+      const filled = new SweepGuest({ size: 24 * 1024 ** 2, fill: 1024, paceMs: 5 });
+      const memory = {
+        ...{ guest: filled, ram: "32M", machine: `${COMMON_MACHINE},memory-backend=mem` },
+        args: [
+          "-object",
+          `memory-backend-file,id=mem,size=${size},share=on,mem-path=${lab.path("memory")}`,
+        ],
+      };
+      const source = await lab.qemu("10.0", { name: "source", ...memory });
+      await source.setCapabilities({ "return-path": true, "x-ignore-shared": true });
+      await source.setParameters(parameters);
+      await source.serial.waitForHeartbeats(2);
+      const image = lab.path("image");
+      const args = ["receive", lab.unix("save"), "--save", image, "-c", "x-ignore-shared"];
+      const receiver = lab.ferry(args);
+      await source.migrateAndWait(await receiver.listening());
+      await receiver.succeeded();
+      assert((await Deno.stat(image)).size < 4 * 1024 ** 2);
+
+      const destination = await lab.qemu("10.0", {
+        ...{ name: "destination", ...memory, incoming: "defer" },
+      });
+      await destination.setCapabilities({ "x-ignore-shared": true });
+      await destination.setParameters(parameters);
+      await destination.migrateIncoming(lab.unix());
+      await lab.ferry(["send", lab.unix(), "--from", image]).succeeded();
+      await destination.waitForStatus("completed");
+      await destination.serial.waitForHeartbeats();
+      await destination.stop();
+      checkSweep(filled, await destination.readMemory(filled.start, filled.size));
+    },
+  );
+}
 
 qemuTest("A QEMU with x-ignore-shared is refused, and its guest runs on", NEEDS, async (lab) => {
   const source = await lab.qemu("10.0", { name: "source", guest });
