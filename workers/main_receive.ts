@@ -4,6 +4,7 @@
  * @module
  */
 import { openPageDecoder } from "../src/postcopy/page_decoder.ts";
+import { rehearsePlacing } from "../src/postcopy/rehearse_placing.ts";
 import {
   type FromMainReceive,
   LoadLoop,
@@ -33,4 +34,7 @@ serveWorker<MainReceiveStart, ToMainReceive, FromMainReceive>(async (start, port
   }
   loop.stop();
   await filling;
-}, rehearseLoading);
+}, async (rehearsal, isOver) => {
+  await rehearseLoading();
+  if (rehearsal === "postcopy") await rehearsePlacing(isOver);
+});

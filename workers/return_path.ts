@@ -7,6 +7,7 @@ import { GuestRam } from "../src/machine/guest_ram.ts";
 import { RequestQueue } from "../src/threads/request_queue.ts";
 import { PreemptChannel } from "../src/postcopy/preempt_channel.ts";
 import type { FromReturnPath, ToReturnPath } from "../src/postcopy/return_path.ts";
+import { rehearseAnswering } from "../src/postcopy/rehearse_answering.ts";
 import { ReturnPathLoop, type ReturnPathStart } from "../src/postcopy/return_path_loop.ts";
 import { ChannelCounters } from "../src/threads/channel_counters.ts";
 import { serveWorker } from "../src/threads/worker_port.ts";
@@ -45,5 +46,8 @@ serveWorker<ReturnPathStart, ToReturnPath, FromReturnPath>(
       channel.close();
       loop.preempt?.close();
     }
+  },
+  async (rehearsal, isOver) => {
+    if (rehearsal === "postcopy") await rehearseAnswering(isOver);
   },
 );

@@ -62,6 +62,7 @@ async function source(plan: TouchPlan): Promise<void> {
 
 async function destination(plan: TouchPlan): Promise<void> {
   await using machine = await makeMachine(plan);
+  await using spares = new SpareWorkers();
   const incoming = new IncomingMigration(new MachineTarget(machine), {
     uri: parseUri("tcp:127.0.0.1:0"),
     capabilities: changeCapabilities(defaultCapabilities(), {
@@ -69,9 +70,12 @@ async function destination(plan: TouchPlan): Promise<void> {
       "postcopy-blocktime": true,
     }),
     parameters: defaultParameters(),
+    spares,
   });
   machine.vcpus[0]!.port.onmessage = ({ data }) => answer(data);
-  answer(formatUri(await incoming.listening));
+  const uri = await incoming.listening;
+  await spares.ready();
+  answer(formatUri(uri));
   answer({ info: await incoming.completed } satisfies Said);
   for await (const _ of questions());
 }

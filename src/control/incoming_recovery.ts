@@ -101,7 +101,8 @@ export class PostcopyChannels implements AsyncDisposable {
   }
 
   /** From here on pages are placed as in postcopy, on all channels. */
-  async setPostcopy(ram: GuestRam, postcopy: PostcopyLoading): Promise<void> {
+  async setPostcopy(ram: GuestRam, loading: Omit<PostcopyLoading, "isUrgent">): Promise<void> {
+    const postcopy = { ...loading, isUrgent: !this.options.preempt };
     this.#loading = { ram, postcopy };
     this.#stream.setPostcopy(postcopy);
     if (this.#preemptEndpoint) await this.#startPreempt(await this.#preemptEndpoint);
@@ -229,7 +230,7 @@ export class PostcopyChannels implements AsyncDisposable {
     const preempt = await IncomingStream.start(endpoint.handOff(), this.options.spares);
     this.#preempt = preempt;
     preempt.setRam(ram);
-    preempt.setPostcopy({ missing: postcopy.missing, sectionId: undefined });
+    preempt.setPostcopy({ missing: postcopy.missing, sectionId: undefined, isUrgent: true });
     const { reject } = this.#preemptLost;
     loadRecords(preempt).catch((error) => {
       // What was lost is elsewhere, if all was given up for it.

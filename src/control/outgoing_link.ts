@@ -165,7 +165,10 @@ export class OutgoingLink implements AsyncDisposable {
         channel: halves?.write ?? endpoint.handOff(),
         ...{ ram, progress, ring, spares },
         encoder: threads.encoder,
-        postcopy: requests && { requests: requests.layout, sectionId: ramSectionId },
+        postcopy: requests && {
+          ...{ requests: requests.layout, sectionId: ramSectionId },
+          isUrgent: !this.options.capabilities["postcopy-preempt"],
+        },
       }).then((stream) => this.#stream = stream),
       halves && this.#listen(halves.read, ring, threads.recovering),
     ];

@@ -12,6 +12,7 @@ import { RETURN_PATH } from "../postcopy/return_path.ts";
 import { MAIN_RECEIVE } from "../ram/incoming_stream.ts";
 import { MAIN_SEND } from "../ram/outgoing_stream.ts";
 import type { SpareWorkers } from "../threads/spare_workers.ts";
+import type { Rehearsal } from "../threads/worker_port.ts";
 import { TLS_SESSION } from "../transport/tls_connection.ts";
 import type { Capabilities } from "./capabilities.ts";
 import type { Parameters } from "./parameters.ts";
@@ -29,7 +30,7 @@ export interface ThreadSettings {
 export function prepareOutgoing(spares: SpareWorkers, settings: ThreadSettings): void {
   spares.prepare(MAIN_SEND, 1);
   const { "return-path": returnPath, "postcopy-ram": postcopy } = settings.capabilities;
-  if (returnPath || postcopy) spares.prepare(RETURN_PATH, 1);
+  if (returnPath || postcopy) spares.prepare(RETURN_PATH, 1, rehearsalOf(settings));
   if (settings.capabilities["mapped-ram"]) spares.prepare(MAPPED_WRITE, pageThreadsOf(settings));
   else spares.prepare(MULTIFD_SEND, channelsOf(settings));
   prepareTls(spares, settings);
@@ -41,10 +42,15 @@ export function prepareIncoming(spares: SpareWorkers, settings: ThreadSettings):
   if (settings.capabilities["mapped-ram"]) {
     return spares.prepare(MAPPED_READ, pageThreadsOf(settings));
   }
-  spares.prepare(MAIN_RECEIVE, preempt ? 2 : 1);
-  if (postcopy) spares.prepare(FAULT, 1);
+  spares.prepare(MAIN_RECEIVE, preempt ? 2 : 1, rehearsalOf(settings));
+  if (postcopy) spares.prepare(FAULT, 1, "postcopy");
   spares.prepare(MULTIFD_RECEIVE, channelsOf(settings));
   prepareTls(spares, settings);
+}
+
+/** A guest waits for every page of postcopy: by then its threads had better know what they do. */
+function rehearsalOf({ capabilities }: ThreadSettings): Rehearsal {
+  return capabilities["postcopy-ram"] ? "postcopy" : "precopy";
 }
 
 function prepareTls(spares: SpareWorkers, settings: ThreadSettings): void {

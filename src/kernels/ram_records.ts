@@ -16,6 +16,8 @@ export interface RamRecordsKernel {
   readonly zero_pages: { readonly value: number };
   /** How many pages the last call placed as differences. */
   readonly encoded_pages: { readonly value: number };
+  /** The first page of those that the last `stage()` staged. */
+  readonly staged_page: { readonly value: number };
   is_zero(address: number, length: number): number;
   count_zero(address: number, pageSize: number, pages: number): number;
   encode(
@@ -41,6 +43,17 @@ export interface RamRecordsKernel {
     segmentLength: bigint,
     received: number,
     untouched: number,
+  ): number;
+  /** @returns How many pages were staged. */
+  stage(
+    at: number,
+    available: number,
+    ringSize: number,
+    pageSize: number,
+    pageShift: number,
+    most: number,
+    pageCount: number,
+    received: number,
   ): number;
   ring_copy(to: number, at: number, length: number, ringSize: number): void;
   /** @returns 0, or an index of {@linkcode XBZRLE_FAULTS}. */

@@ -12,6 +12,8 @@
   (global $zero (export "zero_pages") (mut i32) (i32.const 0))
   ;; How many it placed as differences (XBZRLE).
   (global $encoded (export "encoded_pages") (mut i32) (i32.const 0))
+  ;; The first page of those that the last call staged.
+  (global $staged_page (export "staged_page") (mut i32) (i32.const 0))
 
   ;; ── zero detection ────────────────────────────────────────────────────────────────────────────
   ;; is_zero(address, length): 1 if all bytes are zero; 128 at a time. Length: a multiple of 128.
@@ -321,6 +323,44 @@
         (local.set $consumed (i32.add (local.get $consumed) (local.get $body)))
         (br $next)))
     (local.get $consumed))
+
+  ;; stage(where in the ring, bytes available, ring size, page size, log2 of it, how many pages at most,
+  ;;       page count of the block, its bitmap of received pages)
+  ;; Copies the content of PAGE records that CONTINUE the block to the beginning of $ram, as long as their
+  ;; pages lie side by side in the block and have not been received. Returns how many there were;
+  ;; `staged_page` is the first one. Of the first record that is anything else nothing is done.
+  (func (export "stage")
+    (param $at i32) (param $available i32) (param $ring i32) (param $size i32) (param $shift i32)
+    (param $most i32) (param $count i32) (param $received i32)
+    (result i32)
+    (local $header i64) (local $page i32) (local $staged i32)
+    (block $done
+      (loop $next
+        (br_if $done (i32.eq (local.get $staged) (local.get $most)))
+        (br_if $done
+          (i32.lt_u (local.get $available) (i32.add (local.get $size) (i32.const 8))))
+        (local.set $header (call $ring_u64 (local.get $at) (local.get $ring)))
+        (br_if $done
+          (i32.ne (i32.const 0x28)
+            (i32.and (i32.wrap_i64 (local.get $header)) (i32.sub (local.get $size) (i32.const 1)))))
+        (local.set $header (i64.shr_u (local.get $header) (i64.extend_i32_u (local.get $shift))))
+        (br_if $done (i64.ge_u (local.get $header) (i64.extend_i32_u (local.get $count))))
+        (local.set $page (i32.wrap_i64 (local.get $header)))
+        (br_if $done (call $has (local.get $received) (local.get $page)))
+        (if (i32.eqz (local.get $staged)) (then (global.set $staged_page (local.get $page))))
+        (br_if $done
+          (i32.ne (local.get $page) (i32.add (global.get $staged_page) (local.get $staged))))
+        (local.set $at
+          (i32.and (i32.add (local.get $at) (i32.const 8)) (i32.sub (local.get $ring) (i32.const 1))))
+        (call $ring_copy (i32.mul (local.get $staged) (local.get $size)) (local.get $at)
+          (local.get $size) (local.get $ring))
+        (local.set $at
+          (i32.and (i32.add (local.get $at) (local.get $size)) (i32.sub (local.get $ring) (i32.const 1))))
+        (local.set $available
+          (i32.sub (local.get $available) (i32.add (local.get $size) (i32.const 8))))
+        (local.set $staged (i32.add (local.get $staged) (i32.const 1)))
+        (br $next)))
+    (local.get $staged))
 
   ;; place_zero(address, page size, page number, bitmaps: received, untouched or -1): makes the page read
   ;; as zeros without touching it if it does so already, because a page that is never touched takes no memory.

@@ -11,8 +11,18 @@ export const FAULTS_PER_READ = 16;
 
 const EVENT_WORDS = 8;
 const PAGEFAULT = 0x12;
+const EVENTS_BYTES = BigInt(FAULTS_PER_READ * EVENT_WORDS * 4);
 const FLAG_WRITE = 1;
 const POLL_IN = 1;
+
+/** What the kernel tells of a fault, as bytes: for who wants to read some without having them. */
+export function pageFaultEvent(address: number): Uint8Array<ArrayBuffer> {
+  const words = new Uint32Array(EVENT_WORDS);
+  words[0] = PAGEFAULT;
+  words[4] = address;
+  words[5] = address / 2 ** 32;
+  return new Uint8Array(words.buffer);
+}
 
 /** Several threads may read one userfaultfd, each with a reader of its own; each event goes to one. */
 export class FaultReader {
@@ -43,12 +53,10 @@ export class FaultReader {
     if (!library) return -Errno.ENOSYS;
     const count = this.#poll.length / 2;
     for (let i = 0; i < count; i++) this.#poll[2 * i + 1] = POLL_IN;
-    const ready = library.poll(this.#poll, BigInt(count), timeout);
+    const ready = library.poll(this.#poll, this.#poll.length === 2 ? 1n : 2n, timeout);
     if (ready < 0) return this.#nothing(failure());
     if (ready === 0 || this.#poll[1]! >>> 16 === 0) return 0;
-    const bytes = Number(
-      library.read(this.#fd, this.#events, BigInt(this.#events.byteLength)),
-    );
+    const bytes = library.read(this.#fd, this.#events, EVENTS_BYTES);
     if (bytes < 0) return this.#nothing(failure());
     return this.#keepFaults(bytes / (EVENT_WORDS * 4));
   }

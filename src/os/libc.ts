@@ -16,9 +16,10 @@ const FUNCTIONS = {
   open: { parameters: ["buffer", "i32"], result: "i32" },
   close: { parameters: ["i32"], result: "i32" },
   eventfd: { parameters: ["u32", "i32"], result: "i32" },
-  read: { parameters: ["i32", "buffer", "usize"], result: "isize" },
-  write: { parameters: ["i32", "buffer", "usize"], result: "isize" },
-  send: { parameters: ["i32", "buffer", "usize", "i32"], result: "isize" },
+  // Of what these return, 32 bits are enough here, and no BigInt is made of them.
+  read: { parameters: ["i32", "buffer", "usize"], result: "i32" },
+  write: { parameters: ["i32", "buffer", "usize"], result: "i32" },
+  send: { parameters: ["i32", "buffer", "usize", "i32"], result: "i32" },
   sched_yield: { parameters: [], result: "i32" },
   socketpair: { parameters: ["i32", "i32", "i32", "buffer"], result: "i32" },
   poll: { parameters: ["buffer", "u64", "i32"], result: "i32" },
@@ -34,8 +35,8 @@ export type Libc = Deno.DynamicLibrary<typeof FUNCTIONS>["symbols"];
 
 /** Numbers of system calls without a function in the C library, by `Deno.build.arch`. */
 const SYSTEM_CALLS = {
-  x86_64: { userfaultfd: 323n, gettid: 186n },
-  aarch64: { userfaultfd: 282n, gettid: 178n },
+  x86_64: { userfaultfd: 323n, gettid: 186n, sched_setattr: 314n, sched_getattr: 315n },
+  aarch64: { userfaultfd: 282n, gettid: 178n, sched_setattr: 274n, sched_getattr: 275n },
 } as const;
 
 interface Opened {
@@ -59,7 +60,7 @@ export function libcProblem(): string | undefined {
 }
 
 /** The number of a system call on this machine. */
-export function systemCall(name: "userfaultfd" | "gettid"): bigint {
+export function systemCall(name: keyof typeof SYSTEM_CALLS.x86_64): bigint {
   return SYSTEM_CALLS[Deno.build.arch][name];
 }
 

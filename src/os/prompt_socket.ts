@@ -9,11 +9,12 @@ import { Errno } from "./errno.ts";
 import { failure, type Libc, libc } from "./libc.ts";
 
 const POLL_IN = 1;
+const POLL_OUT = 4;
 /**
  * How long a thread that has just had bytes looks for more before it sleeps, in milliseconds: about as long as
  * a page takes from one side to the other and the next request back. Waking it would take a good part of that.
  */
-const SPIN_MS = 0.2;
+const SPIN_MS = 0.1;
 /** A peer that is gone is an error, not a signal. */
 const NO_SIGNAL = 0x4000;
 
@@ -33,6 +34,8 @@ export class PromptSocket {
   readonly #poll: Int32Array<ArrayBuffer>;
   /** Whether bytes came a moment ago, so that more are likely. */
   #follows = false;
+  #length = 0;
+  #size = 0n;
 
   /** @param fd A non-blocking socket that stays open. */
   constructor(private readonly fd: number) {
@@ -60,10 +63,17 @@ export class PromptSocket {
     return this.#readNow(library, into);
   }
 
+  /** The length as the kernel is told it; who looks again and again has the same each time. */
+  #sizeOf({ length }: Uint8Array): bigint {
+    if (length !== this.#length) {
+      this.#length = length;
+      this.#size = BigInt(length);
+    }
+    return this.#size;
+  }
+
   #readNow(library: Libc, into: Uint8Array): number {
-    const count = Number(
-      library.read(this.fd, into as Uint8Array<ArrayBuffer>, BigInt(into.length)),
-    );
+    const count = library.read(this.fd, into as Uint8Array<ArrayBuffer>, this.#sizeOf(into));
     return count < 0 ? failure() : count;
   }
 
@@ -98,12 +108,25 @@ export class PromptSocket {
     return queue;
   }
 
-  /** Writes what the kernel takes at once. @returns How many bytes, or minus an errno. */
-  write(bytes: Uint8Array): number {
+  /**
+   * Writes what the kernel takes at once; blocks this thread while that is nothing.
+   * @param timeout In milliseconds; 0 only tries.
+   * @returns How many bytes, or minus an errno, EAGAIN if it took none in time.
+   */
+  write(bytes: Uint8Array, timeout: number): number {
     const library = libc();
     if (!library) return -Errno.ENOSYS;
+    const count = this.#writeNow(library, bytes);
+    if (count !== -Errno.EAGAIN || timeout === 0) return count;
+    this.#poll[1] = POLL_OUT;
+    const ready = library.poll(this.#poll, 1n, timeout);
+    if (ready < 0) return failure();
+    return ready === 0 ? -Errno.EAGAIN : this.#writeNow(library, bytes);
+  }
+
+  #writeNow(library: Libc, bytes: Uint8Array): number {
     const from = bytes as Uint8Array<ArrayBuffer>;
-    const count = Number(library.send(this.fd, from, BigInt(bytes.length), NO_SIGNAL));
+    const count = library.send(this.fd, from, this.#sizeOf(bytes), NO_SIGNAL);
     return count < 0 ? failure() : count;
   }
 }

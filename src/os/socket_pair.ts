@@ -9,9 +9,17 @@ const UNIX = 1;
 /** A stream that does not block and is closed on exec (`socket(2)`). */
 const STREAM = 1 | 0o4000 | 0o2000000;
 
-/** Makes a pair. @returns Their descriptors; `undefined` without FFI. */
-export function socketPair(): [number, number] | undefined {
+/** Each write is a read of its own. */
+const PACKETS = 5 | 0o4000 | 0o2000000;
+
+/**
+ * Makes a pair.
+ * @param kind Whether a read takes what there is, or what one write brought.
+ * @returns Their descriptors; `undefined` without FFI.
+ */
+export function socketPair(kind: "stream" | "packets" = "stream"): [number, number] | undefined {
   const pair = new Int32Array(2);
-  if (libc()?.socketpair(UNIX, STREAM, 0, pair) !== 0) return undefined;
+  const type = kind === "stream" ? STREAM : PACKETS;
+  if (libc()?.socketpair(UNIX, type, 0, pair) !== 0) return undefined;
   return [pair[0]!, pair[1]!];
 }

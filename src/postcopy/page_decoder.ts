@@ -7,19 +7,22 @@
  * @module
  */
 import { StreamFormatError } from "../errors.ts";
+import { bindRamRecords, type RamRecordsKernel } from "../kernels/ram_records.ts";
 import { GuestRam } from "../machine/guest_ram.ts";
 import { WASM_PAGE } from "../machine/ram_block.ts";
 import type { RamBlock } from "../machine/ram_block.ts";
 import { RamFlag } from "../ram/flags.ts";
 import { type DecoderPause, RecordHead } from "../ram/record_head.ts";
-import type { SharedStream } from "../threads/shared_stream.ts";
+import { SHARED_STREAM_SIZE, type SharedStream } from "../threads/shared_stream.ts";
 import type { MissingRamLayout } from "../ram/load_loop.ts";
 import { CheckedPages } from "./checked_pages.ts";
 import { FaultedPages } from "./faulted_pages.ts";
 import type { PageStore } from "./page_store.ts";
 
 /** So many pages that lie side by side are placed in one go. */
-const ROW_MAX = 32;
+const ROW_MAX = 64;
+/** A record's bytes before its page, when it continues a block. */
+const RECORD_HEAD = 8;
 
 /** Decodes the records of one channel. */
 export class PageDecoder {
@@ -28,11 +31,11 @@ export class PageDecoder {
   /** A row of pages, or a page of the host that comes in parts. */
   readonly #staging: WebAssembly.Memory;
   readonly #staged: Uint8Array;
+  readonly #kernel: RamRecordsKernel;
+  readonly #pageShift: number;
   readonly #fill = new Uint8Array(1);
   #block: RamBlock | undefined;
   #page = 0;
-  /** How many pages of a row are staged, from the first one on; then there are no parts. */
-  #row = 0;
   /** Which of its target pages have come, and whether all of them were zeros. */
   readonly #parts = new Set<number>();
   #allZeros = true;
@@ -59,6 +62,8 @@ export class PageDecoder {
     const pages = Math.ceil(Math.max(largest, ROW_MAX * ram.pageSize) / WASM_PAGE);
     this.#staging = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
     this.#staged = new Uint8Array(this.#staging.buffer);
+    this.#pageShift = Math.log2(ram.pageSize);
+    this.#kernel = bindRamRecords(this.#staging, stream.layout.memory, ram.tables);
   }
 
   /**
@@ -70,8 +75,8 @@ export class PageDecoder {
   advance(): DecoderPause {
     const head = this.#head;
     for (;;) {
+      this.#placeRows();
       const pause = head.look();
-      if (pause) this.#placeRow();
       if (pause) return pause;
       const { kind } = head;
       if (kind === RamFlag.XBZRLE) this.#refuse("Differences to a page, in postcopy");
@@ -90,27 +95,39 @@ export class PageDecoder {
     }
   }
 
+  /** Places the pages with content that come next, as long as no more is to be known of them than that. */
+  #placeRows(): void {
+    const block = this.#head.previous;
+    const { pageSize } = this.#ram;
+    if (block?.hostPageSize !== pageSize || this.#parts.size > 0) return;
+    const { stream } = this;
+    for (;;) {
+      const count = this.#kernel.stage(
+        stream.ringOffset,
+        stream.available,
+        SHARED_STREAM_SIZE,
+        pageSize,
+        this.#pageShift,
+        ROW_MAX,
+        block.pageCount,
+        block.received.byteOffset,
+      );
+      if (count === 0) return;
+      this.store.place(block, this.#kernel.staged_page.value, this.#staging, 0, count);
+      this.normalPages += count;
+      stream.consume(count * (RECORD_HEAD + pageSize));
+    }
+  }
+
   #placeOne(): void {
     const { block, kind, size, offset } = this.#head;
     const { pageSize } = this.#ram;
     const page = offset / pageSize;
     if (this.#parts.size > 0) this.#refuse("A page interrupts a page of the host");
-    const continues = block === this.#block && page === this.#page + this.#row;
-    if (!continues || this.#row === ROW_MAX || kind === RamFlag.ZERO) this.#placeRow();
-    if (block.received.has(page)) return this.#placeRow();
+    if (block.received.has(page)) return;
     if (kind === RamFlag.ZERO) return this.store.placeZeros(block, page);
-    if (this.#row === 0) {
-      this.#block = block;
-      this.#page = page;
-    }
-    const at = this.#row++ * pageSize;
-    this.stream.peek(this.#staged.subarray(at, at + pageSize), size);
-  }
-
-  #placeRow(): void {
-    const count = this.#row;
-    this.#row = 0;
-    if (count > 0) this.store.place(this.#block!, this.#page, this.#staging, 0, count);
+    this.stream.peek(this.#staged.subarray(0, pageSize), size);
+    this.store.place(block, page, this.#staging, 0);
   }
 
   #addPart(): void {
@@ -119,7 +136,6 @@ export class PageDecoder {
     const { hostPageSize } = block;
     const inside = offset % hostPageSize;
     const page = (offset - inside) / pageSize;
-    this.#placeRow();
     if (this.#parts.size === 0) {
       this.#block = block;
       this.#page = page;

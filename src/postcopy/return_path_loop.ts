@@ -8,6 +8,7 @@
 import { StreamFormatError } from "../errors.ts";
 import { GuestRam, type GuestRamLayout } from "../machine/guest_ram.ts";
 import { hostPageUnit, type RamBlock } from "../machine/ram_block.ts";
+import { takeShortTurns } from "../os/time_slice.ts";
 import { JobRing, type JobRingLayout } from "../threads/job_ring.ts";
 import type { Channel, ChannelSpec } from "../transport/channel.ts";
 import { ChannelSource } from "../transport/channel_source.ts";
@@ -120,6 +121,7 @@ export class ReturnPathLoop {
   async #answer(
     { block: name, start, length }: PageRequest,
   ): Promise<void> {
+    if (!this.#isAsked) takeShortTurns();
     this.#isAsked = true;
     const requests = this.#requests;
     if (!requests?.isOpen) throw this.#refusal("The destination asked for pages before postcopy");

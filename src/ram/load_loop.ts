@@ -5,6 +5,7 @@
  * @module
  */
 import { GuestRam, type GuestRamLayout } from "../machine/guest_ram.ts";
+import { takeShortTurns } from "../os/time_slice.ts";
 import { ChannelCounters } from "../threads/channel_counters.ts";
 import { SharedStream, type SharedStreamLayout, StreamEnd } from "../threads/shared_stream.ts";
 import type { PostedError } from "../threads/posted_error.ts";
@@ -14,14 +15,13 @@ import { RecordDecoder } from "./record_decoder.ts";
 import type { DecoderPause } from "./record_head.ts";
 import { SectionHop } from "./section_hop.ts";
 
-/** The most that one read takes, in bytes: larger reads only delay the decoding. */
-const READ_MAX = 256 * 1024;
-
 /** What the loop works with. */
 export interface LoadLoopInput {
   readonly stream: SharedStreamLayout;
   /** Shared memory of {@linkcode ChannelCounters}. */
   readonly counters: SharedArrayBuffer;
+  /** The most that one read takes, in bytes. @default {256 KiB: larger reads only delay the decoding} */
+  readonly readMax?: number;
 }
 
 /** What the worker is started with. */
@@ -56,6 +56,8 @@ export interface PostcopyLoading {
   readonly missing: MissingRamLayout | undefined;
   /** The id of the `ram` section; without one the channel has nothing but page records. */
   readonly sectionId: number | undefined;
+  /** Whether pages that a guest waits for come over this channel: then nothing is to queue before them. */
+  readonly isUrgent: boolean;
 }
 
 /** What the worker posts. */
@@ -80,6 +82,7 @@ export type OpenMissing = (missing: MissingRamLayout, stream: SharedStream) => D
 export class LoadLoop {
   readonly #stream: SharedStream;
   readonly #counters: ChannelCounters;
+  readonly #readMax: number;
   #decoder: Decoder | undefined;
   /** Whether a guest runs that waits for what comes. */
   #isAwaited = false;
@@ -98,6 +101,7 @@ export class LoadLoop {
   ) {
     this.#stream = new SharedStream(input.stream);
     this.#counters = new ChannelCounters(input.counters);
+    this.#readMax = input.readMax ?? 256 * 1024;
   }
 
   /** Says where pages go; before the first turn. */
@@ -106,12 +110,14 @@ export class LoadLoop {
   }
 
   /** Says that the guest runs or will run soon; between two turns. */
-  setPostcopy({ missing, sectionId }: PostcopyLoading): void {
+  setPostcopy({ missing, sectionId, isUrgent }: PostcopyLoading): void {
     if (sectionId !== undefined) this.#hop = new SectionHop(this.#stream, sectionId);
     if (!missing) return;
     this.#decoder = this.openMissing(missing, this.#stream);
     this.#isAwaited = true;
+    if (!isUrgent) return;
     if (isPrompt(this.channel)) this.channel.keepQueueShort();
+    if (sectionId === undefined) takeShortTurns();
   }
 
   /** Ends {@linkcode LoadLoop.fill}, wherever it waits. */
@@ -130,13 +136,13 @@ export class LoadLoop {
       for (;;) {
         if (!await stream.waitForRoom()) return;
         if (this.#isAwaited && isPrompt(this.channel)) {
-          const room = () => stream.room().subarray(0, READ_MAX);
+          const room = () => stream.room().subarray(0, this.#readMax);
           await readPromptly(this.channel, room, (count) => this.#filled(count));
           if (!await stream.waitForRoom()) return;
         }
         const room = stream.room();
         const before = performance.now();
-        const count = await this.channel.read(room.subarray(0, READ_MAX));
+        const count = await this.channel.read(room.subarray(0, this.#readMax));
         this.#counters.add("waitMs", performance.now() - before);
         if (count === 0) break;
         this.#filled(count);

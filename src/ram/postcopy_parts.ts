@@ -12,17 +12,26 @@ import { ElementType, writeSectionFooter, writeShortSectionHeader } from "../wir
 import { RamFlag } from "./flags.ts";
 import { PageRelease } from "./page_release.ts";
 
+/** How many pages are sent in one go: nobody waits for what is behind them. */
+const CHUNK = 64;
+/** And if a requested page may be behind them, besides what is being written. */
+const URGENT_CHUNK = 32;
+
 /** How a main channel goes on in postcopy. */
 export interface PostcopyInput {
   /** Pages that the destination waits for. */
   readonly requests: RequestQueueLayout;
   /** How the stream's elements refer to the `ram` section. */
   readonly sectionId: number;
+  /** Whether requested pages go over this channel: then nothing is to queue before them. */
+  readonly isUrgent: boolean;
 }
 
 /** The parts of the `ram` section that the channel makes by itself in postcopy. */
 export class PostcopyParts {
   readonly requests: RequestQueue;
+  /** How many pages are sent in one go, unless a page of the host has more. */
+  readonly chunk: number;
   /** The pages whose memory is given back. */
   readonly release: PageRelease;
   /** What begins a part. */
@@ -35,7 +44,8 @@ export class PostcopyParts {
   isServing = false;
 
   /** @param ram Whose pages are sent. */
-  constructor({ requests, sectionId }: PostcopyInput, ram: GuestRam) {
+  constructor({ requests, sectionId, isUrgent }: PostcopyInput, ram: GuestRam) {
+    this.chunk = isUrgent ? URGENT_CHUNK : CHUNK;
     this.release = new PageRelease(ram);
     this.requests = new RequestQueue(requests);
     const writer = new ByteWriter(32);

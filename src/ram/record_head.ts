@@ -43,6 +43,11 @@ export class RecordHead {
    */
   constructor(private readonly ram: GuestRam, private readonly stream: ByteSource) {}
 
+  /** The block that a record that says CONTINUE is of, if there can be one. */
+  get previous(): RamBlock | undefined {
+    return this.#previous;
+  }
+
   /** The block of the page. */
   get block(): RamBlock {
     return this.#block!;

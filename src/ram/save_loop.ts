@@ -12,7 +12,7 @@ import { ChannelCounters } from "../threads/channel_counters.ts";
 import { JobKind, JobRing, type JobRingLayout } from "../threads/job_ring.ts";
 import type { Channel, ChannelSpec } from "../transport/channel.ts";
 import { FileChannel } from "../transport/file_channel.ts";
-import { isPrompt } from "../transport/prompt.ts";
+import { isPrompt, writePromptly } from "../transport/prompt.ts";
 import { noteRecords } from "./note_records.ts";
 import { type PostcopyInput, PostcopyParts } from "./postcopy_parts.ts";
 import { RECORD_HEADER_MAX } from "./record_encoder.ts";
@@ -23,9 +23,6 @@ import { recordsSize } from "./send_buffer.ts";
 const HALF_SIZE = 1024 * 1024;
 /** Where the first half begins: the encoder keeps a block's name below. */
 const BUFFER_START = 4096;
-
-/** In postcopy a requested page waits for so many others at most, besides what is being written. */
-const POSTCOPY_CHUNK = 32;
 
 /** How long a peer without a return path has to end its side, in milliseconds. */
 const PEER_END_MS = 10_000;
@@ -186,12 +183,12 @@ class SaveLoop {
         await this.#flush();
         continue;
       }
-      const most = postcopy ? Math.max(POSTCOPY_CHUNK, unit) : fits;
+      const most = postcopy ? Math.max(postcopy.chunk, unit) : fits;
       const pages = Math.min(fits - fits % unit, end - page, most);
       this.#encode(block, page, pages);
       page += pages;
       if (!postcopy) continue;
-      if (this.#fill - this.#half >= POSTCOPY_CHUNK * this.#ram.pageSize) await this.#flush();
+      if (this.#fill - this.#half >= postcopy.chunk * this.#ram.pageSize) await this.#flush();
       await this.#serveRequests();
     }
   }
@@ -229,8 +226,9 @@ class SaveLoop {
 
   /** From here on all pages are sent by this channel, in parts that it makes, whole host pages at a time. */
   #beginPostcopy(): void {
-    if (isPrompt(this.channel)) this.channel.keepQueueShort();
-    this.#postcopy = new PostcopyParts(this.input.postcopy!, this.#ram);
+    const postcopy = this.input.postcopy!;
+    if (postcopy.isUrgent && isPrompt(this.channel)) this.channel.keepQueueShort();
+    this.#postcopy = new PostcopyParts(postcopy, this.#ram);
     this.#encoder[Symbol.dispose]?.();
     const { detectZero, pages } = this.input.encoder;
     this.#encoder = createRunEncoder(this.#ram, this.#io, {
@@ -280,7 +278,10 @@ class SaveLoop {
     if (length === 0) return;
     await this.#written();
     this.#postcopy?.release.writing();
-    this.#writing = this.channel.write(this.#buffer.subarray(this.#half, this.#fill));
+    const filled = this.#buffer.subarray(this.#half, this.#fill);
+    this.#writing = this.#postcopy
+      ? writePromptly(this.channel, filled)
+      : this.channel.write(filled);
     this.#writing.catch(() => {}); // it is looked at before the next write, and may fail earlier
     this.#counters.add("packets", 1);
     this.#half = this.#half === BUFFER_START ? BUFFER_START + this.#halfSize : BUFFER_START;

@@ -8,7 +8,7 @@
  */
 import { setImmediate } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
-import type { ToWorker } from "./worker_port.ts";
+import type { Rehearsal, ToWorker } from "./worker_port.ts";
 
 interface Kind {
   readonly url: URL;
@@ -16,6 +16,7 @@ interface Kind {
   readonly spares: Map<Worker, () => void>;
   /** How many are still to be started. */
   missing: number;
+  readonly rehearsal: Rehearsal;
 }
 
 /** Some threads in reserve, by their modules. */
@@ -29,10 +30,11 @@ export class SpareWorkers implements AsyncDisposable {
    * Begins to start threads, one in each turn of the event loop, because starting one holds it up.
    * @param url Their module, which calls `serveWorker()`.
    * @param count How many of them there are to be in reserve.
+   * @param rehearsal What they get ready for; what was said first counts.
    */
-  prepare(url: URL, count: number): void {
+  prepare(url: URL, count: number, rehearsal: Rehearsal = "precopy"): void {
     let kind = this.#kinds.get(url.href);
-    if (!kind) this.#kinds.set(url.href, kind = { url, spares: new Map(), missing: 0 });
+    if (!kind) this.#kinds.set(url.href, kind = { url, spares: new Map(), missing: 0, rehearsal });
     kind.missing = Math.max(kind.missing, count - kind.spares.size);
     this.#starting ??= this.#startAll();
   }
@@ -89,7 +91,7 @@ export class SpareWorkers implements AsyncDisposable {
     this.#starting = undefined;
   }
 
-  #start({ url, spares }: Kind): void {
+  #start({ url, spares, rehearsal }: Kind): void {
     const worker = new Worker(url);
     const { promise, resolve } = Promise.withResolvers<void>();
     const loading = promise.finally(() => this.#loading.delete(loading));
@@ -97,7 +99,7 @@ export class SpareWorkers implements AsyncDisposable {
     spares.set(worker, resolve);
     // The first message says that the module is loaded; one that cannot be loaded is no reserve.
     worker.once("message", () => {
-      const rehearse: ToWorker<never, never> = { kind: "rehearse" };
+      const rehearse: ToWorker<never, never> = { kind: "rehearse", rehearsal };
       worker.postMessage(rehearse);
       worker.once("message", () => resolve());
     });

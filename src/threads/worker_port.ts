@@ -7,10 +7,16 @@
 import { parentPort } from "node:worker_threads";
 import { type PostedError, toPostedError } from "./posted_error.ts";
 
+/** What a thread in reserve gets ready for: `postcopy` besides what every migration does. */
+export type Rehearsal = "precopy" | "postcopy";
+
+/** Rehearses. @param isOver Whether there is no time any more: asked every few milliseconds. */
+export type Rehearse = (rehearsal: Rehearsal, isOver: () => boolean) => Promise<unknown>;
+
 /** What a worker's main thread posts to it. */
 export type ToWorker<Start, In> =
   /** There is time: to be done before the start message, if ever. */
-  | { readonly kind: "rehearse" }
+  | { readonly kind: "rehearse"; readonly rehearsal: Rehearsal }
   | { readonly kind: "start"; readonly start: Start }
   | { readonly kind: "message"; readonly message: In }
   | { readonly kind: "stop" };
@@ -44,7 +50,7 @@ export interface WorkerPort<In, Out> extends AsyncIterable<In> {
  */
 export function serveWorker<Start, In = never, Out = never>(
   main: (start: Start, port: WorkerPort<In, Out>) => void | Promise<void>,
-  rehearse: () => Promise<unknown> = () => Promise.resolve(),
+  rehearse: Rehearse = () => Promise.resolve(),
 ): void {
   const outside = parentPort;
   if (!outside) throw new TypeError("Not in a worker");
@@ -72,7 +78,10 @@ export function serveWorker<Start, In = never, Out = never>(
   send({ kind: "loaded" });
   outside.on("message", (message: ToWorker<Start, In>) => {
     if (message.kind === "rehearse") {
-      Promise.try(rehearse).then(() => send({ kind: "rehearsed" }), fail);
+      Promise.try(rehearse, message.rehearsal, () => started || stopping).then(
+        () => send({ kind: "rehearsed" }),
+        fail,
+      );
       return;
     }
     if (message.kind === "start") {

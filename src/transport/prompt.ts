@@ -9,8 +9,12 @@ import type { Channel } from "./channel.ts";
 
 /** How long a thread keeps its event loop waiting while bytes come, in milliseconds: a turn costs as much as some. */
 const TURN_MS = 100;
-/** And while none come. */
+/**
+ * And while none come: at first, and then twice as long each time, because its turns disturb those who work.
+ * A message to the thread takes several turns.
+ */
 const QUIET_MS = 5;
+const QUIET_MAX_MS = 20;
 
 /** A channel that can. */
 export interface PromptChannel extends Channel {
@@ -22,14 +26,23 @@ export interface PromptChannel extends Channel {
   readNow(into: Uint8Array, milliseconds: number): number | undefined;
   /** Has the kernel hold little of the connection from now on: somebody waits for what comes behind it. */
   keepQueueShort(): void;
-  /** Writes what the kernel takes at once. @returns How much that is; the rest is for `write()`. */
-  writeNow(bytes: Uint8Array): number;
+  /**
+   * Writes what the kernel takes at once; while it takes nothing, blocks the thread.
+   * @param milliseconds How long at most; whole ones.
+   * @returns How much was written; the rest is for another call, or for `write()` if that is nothing.
+   */
+  writeNow(bytes: Uint8Array, milliseconds: number): number;
 }
 
-/** Writes all, at once if that is possible. */
+/** Writes all, at once if that is possible: the event loop has a turn only if the peer takes nothing for long. */
 export async function writePromptly(channel: Channel, bytes: Uint8Array): Promise<void> {
-  const done = isPrompt(channel) ? channel.writeNow(bytes) : 0;
-  if (done < bytes.length) await channel.write(bytes.subarray(done));
+  let rest = bytes;
+  if (isPrompt(channel)) {
+    for (let count = -1; rest.length > 0 && count !== 0; rest = rest.subarray(count)) {
+      count = channel.writeNow(rest, QUIET_MS);
+    }
+  }
+  if (rest.length > 0) await channel.write(rest);
 }
 
 /** Whether a channel can. */
@@ -48,13 +61,14 @@ export async function readPromptly(
   target: () => Uint8Array,
   arrived: (count: number) => void | Promise<void>,
 ): Promise<void> {
-  for (;; await setImmediate()) {
+  for (let quiet = QUIET_MS;; await setImmediate()) {
     const end = performance.now() + TURN_MS;
     for (let left = TURN_MS; left > 0; left = end - performance.now()) {
       const into = target();
       if (into.length === 0) return;
-      const count = channel.readNow(into, Math.min(QUIET_MS, Math.ceil(left)));
+      const count = channel.readNow(into, Math.min(quiet, Math.ceil(left)));
       if (count === undefined) return;
+      quiet = count > 0 ? QUIET_MS : Math.min(2 * quiet, QUIET_MAX_MS);
       if (count === 0) break;
       const pending = arrived(count);
       if (pending) await pending;

@@ -5,7 +5,7 @@
  * @module
  */
 import { socketPair } from "../os/socket_pair.ts";
-import type { Channel } from "./channel.ts";
+import type { Channel, ChannelSpec } from "./channel.ts";
 import { openChannel } from "./open_channel.ts";
 
 /**
@@ -17,15 +17,18 @@ export async function withRehearsalPair(
 ): Promise<void> {
   const pair = socketPair();
   if (!pair) return;
-  const [here, there] = pair.map((fd) =>
-    openChannel({ kind: "descriptor", fd, peer: "nobody", direction: "both", transport: "tcp" })
-  ) as [Channel, Channel];
+  const [here, there] = pair.map((fd) => openChannel(rehearsalEnd(fd))) as [Channel, Channel];
   try {
     await rehearse(here, there);
   } finally {
     here.close();
     there.close();
   }
+}
+
+/** One end of such a connection. */
+export function rehearsalEnd(fd: number): ChannelSpec {
+  return { kind: "descriptor", fd, peer: "nobody", direction: "both", transport: "tcp" };
 }
 
 /** Reads until the other end has ended its side. */

@@ -77,9 +77,9 @@ export class SocketChannel implements PromptChannel, YieldingChannel {
     if (!this.#failure) this.#prompt.keepQueueShort();
   }
 
-  writeNow(bytes: Uint8Array): number {
+  writeNow(bytes: Uint8Array, milliseconds: number): number {
     if (this.#writing || this.#shutdown || this.#failure) return 0;
-    return Math.max(0, this.#prompt.write(bytes));
+    return Math.max(0, this.#prompt.write(bytes, milliseconds));
   }
 
   #takeHead(head: Uint8Array, into: Uint8Array): number {

@@ -91,3 +91,66 @@ Deno.test("place_zero() clears a page only if it could hold something", () => {
   assertEquals([ram[4096], ram[8192]], [3, 0]);
   assertEquals(words[0], 0b110);
 });
+
+/** A ring with records of pages that continue a block, each of bytes like its number. */
+function ringOf(pages: readonly number[], at = 0, ring = 65536) {
+  const made = setUp();
+  const put = (byte: number) => made.io[at++ & (ring - 1)] = byte;
+  const record = (page: number, flags: number) => {
+    const head = new DataView(new ArrayBuffer(8));
+    head.setBigUint64(0, BigInt(page * 4096 + flags));
+    new Uint8Array(head.buffer).forEach(put);
+    for (let i = 0; i < (flags === 0x28 ? 4096 : 1); i++) put(flags === 0x28 ? page : 0);
+  };
+  for (const page of pages) record(page, 0x28);
+  return { ...made, record };
+}
+
+const RECORD = 8 + 4096;
+
+Deno.test("stage() takes pages that lie side by side, and no others", () => {
+  const stage = (
+    pages: readonly number[],
+    { most = 8, count = 100, bytes = pages.length * RECORD, received = 0 } = {},
+  ) => {
+    const { kernel, ram, words } = ringOf(pages);
+    words[RECEIVED / 4] = received;
+    const staged = kernel.stage(0, bytes, 65536, 4096, 12, most, count, RECEIVED);
+    const contents = Array.from({ length: staged }, (_, i) => ram[i * 4096]);
+    assertEquals(ram[staged * 4096], 0, "nothing behind them");
+    return [kernel.staged_page.value, ...contents];
+  };
+  assertEquals(stage([5, 6, 7]), [5, 5, 6, 7]);
+  assertEquals(stage([5, 6, 7], { most: 2 }), [5, 5, 6]);
+  assertEquals(stage([5, 7]), [5, 5], "a gap");
+  assertEquals(stage([5, 5]), [5, 5], "the same again");
+  assertEquals(stage([5, 4]), [5, 5], "backwards");
+  assertEquals(stage([5, 6, 7], { bytes: 2 * RECORD - 1 }), [5, 5], "not all of it has come");
+  assertEquals(stage([5, 6, 7], { received: 1 << 6 }), [5, 5], "it is there already");
+  assertEquals(stage([5, 6], { received: 1 << 5 }), [0], "the first one, too");
+  assertEquals(stage([5, 6], { count: 6 }), [5, 5], "outside of the block");
+  assertEquals(stage([5], { count: 5 }), [0]);
+  assertEquals(stage([5], { bytes: 7 }), [0]);
+});
+
+Deno.test("stage() stops before a record of another kind, and before an offset that is no page's", () => {
+  for (const flags of [0x22, 0x08, 0x60, 0x10]) {
+    const { kernel, record } = ringOf([3]);
+    record(4, flags);
+    assertEquals(kernel.stage(0, 60000, 65536, 4096, 12, 8, 100, RECEIVED), 1, `${flags}`);
+  }
+  const { kernel, io } = ringOf([3]);
+  io.set([0xff, 0xff, 0xff, 0xff]);
+  assertEquals(kernel.stage(0, RECORD, 65536, 4096, 12, 8, 100, RECEIVED), 0);
+});
+
+Deno.test("stage() reads around the ring's end, wherever that is in a record", () => {
+  for (const left of [1, 7, 8, 9, 4000, 4103, 4104, 4105, 8208]) {
+    const { kernel, ram } = ringOf([5, 6, 7], 65536 - left);
+    const bytes = 3 * RECORD;
+    assertEquals(kernel.stage(65536 - left, bytes, 65536, 4096, 12, 8, 100, RECEIVED), 3);
+    for (let at = 0; at < 3 * 4096; at++) {
+      if (ram[at] !== 5 + (at >> 12)) throw new Error(`${left} left: byte ${at} is ${ram[at]}`);
+    }
+  }
+});

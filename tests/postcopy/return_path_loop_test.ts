@@ -1,3 +1,4 @@
+import "../support/load_libc.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { concat } from "@std/bytes";
 import { ConnectionLostError, StreamFormatError } from "../../src/errors.ts";

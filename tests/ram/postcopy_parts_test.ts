@@ -7,7 +7,7 @@ import { patternedRam } from "./fixtures/patterned_ram.ts";
 Deno.test("PostcopyParts knows how a part begins and ends, and whether somebody asks", () => {
   const queue = RequestQueue.create(new Progress());
   const parts = new PostcopyParts(
-    { requests: queue.layout, sectionId: 0x0203 },
+    { requests: queue.layout, sectionId: 0x0203, isUrgent: true },
     patternedRam(false),
   );
   assertEquals(parts.begin.toHex(), "0200000203");

@@ -186,7 +186,10 @@ Deno.test("In postcopy saveLoop() makes parts by itself and sends requested page
       requests.push(2, 30, 1);
     }
   };
-  await saveLoop(channel, { ...input, postcopy: { requests: requests.layout, sectionId: 5 } });
+  await saveLoop(channel, {
+    ...input,
+    postcopy: { requests: requests.layout, sectionId: 5, isUrgent: true },
+  });
   const { written } = channel;
   assertEquals(written.subarray(0, 6).toHex(), "090200000005");
   const end = "00000000000000107e00000005" + "0808";
@@ -218,7 +221,7 @@ Deno.test("In postcopy saveLoop() wakes for a request, and writes it at once", a
   };
   const loop = saveLoop(channel, {
     ...input,
-    postcopy: { requests: requests.layout, sectionId: 5 },
+    postcopy: { requests: requests.layout, sectionId: 5, isUrgent: true },
   });
   assertEquals(await written.promise, 5 + 8 + 7 + 4096);
   assertEquals(await loop, true);

@@ -1,0 +1,86 @@
+/**
+ * What the thread of a source's return path does while it is in reserve (`rehearsal.ts`): it answers page
+ * requests over a preempt channel.
+ *
+ * @module
+ */
+import { GuestRam } from "../machine/guest_ram.ts";
+import { ChannelCounters } from "../threads/channel_counters.ts";
+import { JobRing, Progress } from "../threads/job_ring.ts";
+import { RequestQueue } from "../threads/request_queue.ts";
+import type { Channel } from "../transport/channel.ts";
+import { isPrompt } from "../transport/prompt.ts";
+import { withRehearsalPair } from "../transport/rehearsal_pair.ts";
+import { encodeReturnPathMessage, putPlainRequest } from "../wire/return_path.ts";
+import { PreemptChannel } from "./preempt_channel.ts";
+import { PAGE, PAGES, rehearsalRam, TIMES } from "./rehearsal.ts";
+import { ReturnPathLoop } from "./return_path_loop.ts";
+
+/** How many pages are asked for at a time: the kernel holds their answers until somebody reads. */
+const REQUESTS = 16;
+const REQUEST_BYTES = 16;
+
+/**
+ * Asks and answers.
+ * @param isOver Whether to leave the rest.
+ * @returns How many requests were answered; 0 without FFI.
+ */
+export async function rehearseAnswering(isOver: () => boolean): Promise<number> {
+  const { ram, block } = rehearsalRam();
+  for (let page = 0; page < PAGES; page++) block.view(page * PAGE, 1)[0] = page % 4;
+  block.untouched.fill(0, PAGES, false);
+  const progress = new Progress();
+  const requests = RequestQueue.create(progress);
+  requests.open();
+  const ring = JobRing.create(4, progress);
+  // As it is when it comes from another thread.
+  const layout = structuredClone(ram.layout);
+  const pages = {
+    ...{ ram: layout, requests: requests.layout, ring: ring.layout },
+    recovering: false,
+  };
+  const rehearse = async (source: Channel, asker: Channel, preempt: Channel, reader: Channel) => {
+    const mark = encodeReturnPathMessage({ type: "PONG", value: 0 });
+    const message = new Uint8Array(REQUEST_BYTES * REQUESTS + mark.length);
+    const answers = new Uint8Array(2 * PAGE * REQUESTS);
+    let asked = 0;
+    const ask = () => {
+      if (!isPrompt(asker) || !isPrompt(reader) || asked >= TIMES / 2 || isOver()) {
+        return asker.close();
+      }
+      while (asked > 0 && reader.readNow(answers, 0)! > 0);
+      let end = 0;
+      for (let i = 0; i < REQUESTS; i++) {
+        const page = asked++ % PAGES;
+        block.dirty.add(page);
+        end = putPlainRequest(message, end, { start: page * PAGE, length: PAGE });
+      }
+      message.set(mark, end);
+      asker.writeNow(message, 0);
+    };
+    // What is behind the requests is told of once they are answered; then others follow.
+    const loop = new ReturnPathLoop(source, pages, ask);
+    loop.preempt = new PreemptChannel(
+      preempt,
+      new GuestRam(layout),
+      requests,
+      new ChannelCounters(),
+      {
+        detectZero: true,
+      },
+    );
+    const { name } = block;
+    await asker.write(
+      encodeReturnPathMessage({ type: "REQ_PAGES", block: name, start: 0, length: PAGE }),
+    );
+    ask();
+    await loop.run();
+  };
+  // With other objects once more: how they are made counts, too.
+  for (let i = 0; i < 2; i++) {
+    await withRehearsalPair((source, asker) =>
+      withRehearsalPair((preempt, reader) => rehearse(source, asker, preempt, reader))
+    );
+  }
+  return requests.count;
+}
