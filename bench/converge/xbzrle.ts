@@ -2,8 +2,9 @@
  * What a page sent as differences costs, in processor time of everything but the vCPU: a migration to
  * nowhere whose guest changes one byte of each page all the time.
  *
- * The connection is so slow that both sides have all pages to send in each round, and so both do the same:
- * without a limit, a side that is faster has shorter rounds, with more of what a round costs on each page.
+ * The connection is so slow that neither side ends, and both have rounds of many thousand pages: without a
+ * limit, a side that is faster has shorter rounds, with more of what a round costs on each page. They are not
+ * the same all the same: Ferry reads the dirty log about twice as often, which counts against it.
  *
  * @module
  */

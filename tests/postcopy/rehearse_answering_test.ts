@@ -26,6 +26,17 @@ Deno.test({
 });
 
 Deno.test({
+  name: "rehearseAnswering() lets its thread hear that there is no time",
+  ignore,
+  async fn() {
+    let isOver = false;
+    setTimeout(() => isOver = true, 0);
+    const answered = await rehearseAnswering(() => isOver);
+    assert(answered < TIMES, `${answered}`);
+  },
+});
+
+Deno.test({
   name: "Without FFI rehearseAnswering() does nothing",
   ignore: !ignore,
   fn: async () => assertEquals(await rehearseAnswering(() => false), 0),

@@ -26,6 +26,17 @@ Deno.test({
 });
 
 Deno.test({
+  name: "rehearsePlacing() lets its thread hear that there is no time",
+  ignore,
+  async fn() {
+    let isOver = false;
+    setTimeout(() => isOver = true, 0);
+    const placed = await rehearsePlacing(() => isOver);
+    assert(placed < TIMES, `${placed}`);
+  },
+});
+
+Deno.test({
   name: "Without FFI rehearsePlacing() does nothing",
   ignore: !ignore,
   fn: async () => assertEquals(await rehearsePlacing(() => false), 0),
