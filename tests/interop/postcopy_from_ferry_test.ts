@@ -3,7 +3,13 @@
  *
  * @module
  */
-import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertNotEquals,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { ImageSource } from "../../src/control/image_source.ts";
 import { OutgoingMigration } from "../../src/control/outgoing.ts";
 import { MigrationError } from "../../src/errors.ts";
@@ -197,7 +203,8 @@ for (const preempt of [false, true]) {
       outgoing.startPostcopy();
       await assertRejects(() => outgoing.completed, MigrationError);
       assertEquals(statuses.entries.join(" "), "setup active device postcopy-device failed");
-      assertEquals((await destination.exited).code, 1);
+      // It says that it failed, or, with a listening thread left behind, aborts.
+      assertNotEquals((await destination.exited).code, 0);
 
       // So it can go to one that can.
       const right = await lab.qemu("10.0", { name: "right", guest, incoming: "defer", args });
