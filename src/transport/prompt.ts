@@ -11,10 +11,11 @@ import type { Channel } from "./channel.ts";
 const TURN_MS = 100;
 /**
  * And while none come: at first, and then twice as long each time, because its turns disturb those who work.
- * A message to the thread takes several turns.
  */
 const QUIET_MS = 5;
 const QUIET_MAX_MS = 20;
+/** A message to the thread is heard after some turns: who ends it does not wait for long. */
+const TURNS = 4;
 
 /** A channel that can. */
 export interface PromptChannel extends Channel {
@@ -61,7 +62,7 @@ export async function readPromptly(
   target: () => Uint8Array,
   arrived: (count: number) => void | Promise<void>,
 ): Promise<void> {
-  for (let quiet = QUIET_MS;; await setImmediate()) {
+  for (let quiet = QUIET_MS;; await letTurn()) {
     const end = performance.now() + TURN_MS;
     for (let left = TURN_MS; left > 0; left = end - performance.now()) {
       const into = target();
@@ -74,4 +75,8 @@ export async function readPromptly(
       if (pending) await pending;
     }
   }
+}
+
+async function letTurn(): Promise<void> {
+  for (let i = 0; i < TURNS; i++) await setImmediate();
 }
