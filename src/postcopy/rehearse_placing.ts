@@ -44,7 +44,8 @@ export async function rehearsePlacing(isOver: () => boolean): Promise<number> {
       isUrgent: false,
     });
     loop.takeTurn(0).catch(() => {}); // it ends in the middle
-    const filling = loop.fill();
+    let ended = false;
+    const filling = loop.fill().catch(() => {}).finally(() => ended = true);
     for (let sent = 0; sent < TIMES / 2 && !isOver(); sent += PAGES / 2) {
       if (sent % PAGES === 0) forget(block);
       for (let page = sent % PAGES, last = page + PAGES / 2; page < last; page++) {
@@ -52,10 +53,11 @@ export async function rehearsePlacing(isOver: () => boolean): Promise<number> {
         const begins = sent + page === 0;
         there.writeNow(begins ? beginning(block, records[0]!) : records[page]!, 0);
       }
-      await setImmediate(); // they are placed, one by one
+      const expected = sent % PAGES + PAGES / 2;
+      do await setImmediate(); while (block.received.count() < expected && !ended && !isOver());
     }
     loop.stop();
-    await filling.catch(() => {});
+    await filling;
     return counters.get("normalPages") + counters.get("zeroPages");
   };
   let placed = 0;
