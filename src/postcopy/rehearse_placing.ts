@@ -70,7 +70,7 @@ export async function rehearsePlacing(isOver: () => boolean): Promise<number> {
   return placed;
 }
 
-/** A record of each page: one of four is of zeros. */
+/** A record of each page: one of eight is of zeros. */
 function recordsOf(block: RamBlock): readonly Uint8Array[] {
   return Array.from({ length: block.pageCount }, (_, page) => {
     const isZero = page % 8 === 7;

@@ -6,6 +6,7 @@
 import { ConnectionLostError, type MigrationError } from "../errors.ts";
 import type { RunEncoderOptions } from "../ram/run_encoder.ts";
 import { ChannelCounters } from "../threads/channel_counters.ts";
+import { RequestQueue } from "../threads/request_queue.ts";
 import type { SpareWorkers } from "../threads/spare_workers.ts";
 import { WorkerHandle } from "../threads/worker_handle.ts";
 import type { ChannelSpec } from "../transport/channel.ts";
@@ -59,12 +60,14 @@ export class ReturnPath implements AsyncDisposable {
     spares?: SpareWorkers,
   ): Promise<ReturnPath> {
     const path = new ReturnPath(listener);
+    const requests = start.pages && new RequestQueue(start.pages.requests);
     const worker = await WorkerHandle.start<ReturnPathStart, ToReturnPath, FromReturnPath>({
       name: "return path",
       url: RETURN_PATH,
       spares,
       start,
       onMessage: (message) => path.#received(message),
+      interrupt: () => requests?.end(),
     });
     path.#worker = worker;
     worker.ended.then(

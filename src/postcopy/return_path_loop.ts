@@ -109,7 +109,8 @@ export class ReturnPathLoop {
     const source = this.#source;
     const { prompt } = source;
     if (!prompt) return;
-    const room = () => source.available > 0 ? NO_ROOM : source.room();
+    const isOver = () => source.available > 0 || this.#requests!.isEnded;
+    const room = () => isOver() ? NO_ROOM : source.room();
     await readPromptly(prompt, room, async (count) => {
       source.filled(count);
       for (let request; (request = takePlainRequest(source)) !== undefined;) {

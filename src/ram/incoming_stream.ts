@@ -54,6 +54,7 @@ export class IncomingStream implements AsyncDisposable {
         counters: incoming.counters.buffer,
       },
       onMessage: (message) => incoming.#received(message),
+      interrupt: () => incoming.#stream.abandon(),
     });
     incoming.#worker.ended.catch((error) => incoming.#fail(error));
     return incoming;

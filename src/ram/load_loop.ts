@@ -15,6 +15,8 @@ import { RecordDecoder } from "./record_decoder.ts";
 import type { DecoderPause } from "./record_head.ts";
 import { SectionHop } from "./section_hop.ts";
 
+const NO_ROOM = new Uint8Array(0);
+
 /** What the loop works with. */
 export interface LoadLoopInput {
   readonly stream: SharedStreamLayout;
@@ -136,7 +138,9 @@ export class LoadLoop {
       for (;;) {
         if (!await stream.waitForRoom()) return;
         if (this.#isAwaited && isPrompt(this.channel)) {
-          const room = () => stream.room().subarray(0, this.#readMax);
+          // Who ends the thread says it there: it may hear no message for long.
+          const isOver = () => stream.end !== StreamEnd.OPEN;
+          const room = () => isOver() ? NO_ROOM : stream.room().subarray(0, this.#readMax);
           await readPromptly(this.channel, room, (count) => this.#filled(count));
           if (!await stream.waitForRoom()) return;
         }

@@ -23,6 +23,8 @@ const Word = {
   BUSY: 34,
   /** Not 0 once the memory of sent pages is to be given back; written by the main thread. */
   RELEASE: 35,
+  /** Not 0 once the return path's worker is to end; written by the main thread. */
+  ENDED: 36,
 } as const;
 /** Where, in 64-bit words, the last requested page stands: block × 2^40 + page, plus one. */
 const LAST = 20;
@@ -92,6 +94,11 @@ export class RequestQueue {
     Atomics.store(this.#control, Word.RELEASE, 1);
   }
 
+  /** Has the return path's worker read no more: it may be one that hears no message for long. */
+  end(): void {
+    Atomics.store(this.#control, Word.ENDED, 1);
+  }
+
   /** The page that was asked for last, if one was since the last call. */
   takeLast(): { readonly block: number; readonly page: number } | undefined {
     const last = Atomics.load(this.#last, LAST);
@@ -118,6 +125,11 @@ export class RequestQueue {
   /** Whether the destination may ask. */
   get isOpen(): boolean {
     return Atomics.load(this.#control, Word.OPEN) !== 0;
+  }
+
+  /** Whether {@linkcode RequestQueue.end} was called. */
+  get isEnded(): boolean {
+    return Atomics.load(this.#control, Word.ENDED) !== 0;
   }
 
   /** Counts a request and remembers where it was. */

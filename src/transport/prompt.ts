@@ -4,18 +4,14 @@
  *
  * @module
  */
-import { setImmediate } from "node:timers/promises";
+import { setTimeout } from "node:timers/promises";
 import type { Channel } from "./channel.ts";
 
 /** How long a thread keeps its event loop waiting while bytes come, in milliseconds: a turn costs as much as some. */
 const TURN_MS = 100;
-/**
- * And while none come: at first, and then twice as long each time, because its turns disturb those who work.
- */
+/** And while none come: at first, and then twice as long each time, because its turns disturb those who work. */
 const QUIET_MS = 5;
 const QUIET_MAX_MS = 20;
-/** A message to the thread is heard after some turns: who ends it does not wait for long. */
-const TURNS = 4;
 
 /** A channel that can. */
 export interface PromptChannel extends Channel {
@@ -53,7 +49,8 @@ export function isPrompt(channel: Channel): channel is PromptChannel {
 
 /**
  * Reads until only {@linkcode Channel.read} knows what to do: the peer has ended its side, or the connection
- * is broken. The event loop has a turn every few milliseconds.
+ * is broken. The event loop has a turn again and again, but so seldom that a message may take a second to be
+ * heard: who ends the thread says so in shared memory, and then `target` is empty.
  * @param target Where the next bytes go; empty to stop reading.
  * @param arrived Is told how many have arrived.
  */
@@ -62,7 +59,7 @@ export async function readPromptly(
   target: () => Uint8Array,
   arrived: (count: number) => void | Promise<void>,
 ): Promise<void> {
-  for (let quiet = QUIET_MS;; await letTurn()) {
+  for (let quiet = QUIET_MS;; await setTimeout(0)) {
     const end = performance.now() + TURN_MS;
     for (let left = TURN_MS; left > 0; left = end - performance.now()) {
       const into = target();
@@ -75,8 +72,4 @@ export async function readPromptly(
       if (pending) await pending;
     }
   }
-}
-
-async function letTurn(): Promise<void> {
-  for (let i = 0; i < TURNS; i++) await setImmediate();
 }

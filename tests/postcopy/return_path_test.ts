@@ -1,8 +1,10 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { ConnectionLostError, type MigrationError, StreamFormatError } from "../../src/errors.ts";
 import { ReturnPath } from "../../src/postcopy/return_path.ts";
 import { JobRing, Progress } from "../../src/threads/job_ring.ts";
 import { RequestQueue } from "../../src/threads/request_queue.ts";
+import { STOP_GRACE_MS } from "../../src/threads/worker_handle.ts";
 import { connect } from "../../src/transport/connect.ts";
 import type { Endpoint } from "../../src/transport/endpoint.ts";
 import { listen } from "../../src/transport/listen.ts";
@@ -93,3 +95,37 @@ Deno.test("ReturnPath answers requests over the preempt channel, and ends it", a
   assertEquals(await preempt.read(end), 0);
   preempt.close();
 });
+
+for (const how of ["silent", "asking all the time"]) {
+  Deno.test(`A ReturnPath ends with its connection, its destination being ${how}`, async () => {
+    const [here, there] = await connected();
+    const ram = patternedRam(false);
+    ram.blocks[0]!.dirty.fill(0, ram.blocks[0]!.pageCount, false); // there is nothing to answer
+    const progress = new Progress();
+    const requests = RequestQueue.create(progress);
+    requests.open();
+    const ring = JobRing.create(2, progress);
+    const pages = {
+      ...{ ram: ram.layout, requests: requests.layout, ring: ring.layout },
+      recovering: false,
+    };
+    const path = await ReturnPath.start({ channel: here.handOff(), pages }, new Heard());
+    const destination = openChannel(there.handOff());
+    const ask = { type: "REQ_PAGES", block: "low", start: 4096, length: 4096 } as const;
+    const request = encodeReturnPathMessage(ask);
+    await destination.write(request);
+    let isOver = false;
+    const asking = (async () => {
+      for (; how !== "silent" && !isOver; await delay(1)) await destination.write(request);
+    })().catch(() => {}); // it ends in the middle
+    while (requests.count === 0) await delay(2);
+    await delay(200); // by then it waits for long, or is busy
+    const before = performance.now();
+    await path[Symbol.asyncDispose]();
+    // A thread that has to be terminated leaves its descriptor open: the destination never learns of it.
+    assert(performance.now() - before < STOP_GRACE_MS, "it was terminated");
+    isOver = true;
+    destination.close();
+    await asking;
+  });
+}

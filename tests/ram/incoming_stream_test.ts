@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
   ConnectionLostError,
@@ -6,9 +7,12 @@ import {
   StreamFormatError,
 } from "../../src/errors.ts";
 import { GuestRam } from "../../src/machine/guest_ram.ts";
+import { RamFlag } from "../../src/ram/flags.ts";
 import { IncomingStream } from "../../src/ram/incoming_stream.ts";
+import { STOP_GRACE_MS } from "../../src/threads/worker_handle.ts";
 import { openChannel } from "../../src/transport/open_channel.ts";
 import { ByteWriter } from "../../src/wire/byte_writer.ts";
+import { KINDS, Missing } from "../postcopy/fixtures/missing.ts";
 import { connectedSpecs } from "./fixtures/channels.ts";
 import { assertSameRam, encodeAll, patternedRam, SPECS } from "./fixtures/patterned_ram.ts";
 
@@ -127,3 +131,31 @@ Deno.test("IncomingStream.loadPages() may give the turn before there is a page, 
   await none;
   await assertRejects(() => stream.reader.be64("more"), ConnectionLostError);
 });
+
+for (const how of ["silent", "sending all the time"]) {
+  Deno.test(`An IncomingStream of postcopy ends at once, its source being ${how}`, async () => {
+    using missing = new Missing(KINDS[0]!);
+    const { stream, channel } = await start();
+    stream.setRam(missing.ram);
+    stream.setPostcopy({
+      ...{ missing: missing.missing.layout, sectionId: undefined, isUrgent: true },
+    });
+    stream.loadPages(true).catch(() => {}); // it ends in the middle, or not at all
+    const page = (flags: number) => new ByteWriter().be64(0x1000 + flags);
+    await channel.write(page(RamFlag.ZERO).countedString("ram").u8(0).take());
+    let isOver = false;
+    const sending = (async () => {
+      const again = page(RamFlag.ZERO | RamFlag.CONTINUE).u8(0).take();
+      for (; how !== "silent" && !isOver; await delay(1)) await channel.write(again);
+    })().catch(() => {}); // it ends in the middle
+    while (stream.counters.get("zeroPages") === 0) await delay(2);
+    await delay(200); // by then it waits for long, or is busy
+    const before = performance.now();
+    await stream[Symbol.asyncDispose]();
+    // A thread that has to be terminated leaves its descriptor open: the source never learns of it.
+    assert(performance.now() - before < STOP_GRACE_MS, "it was terminated");
+    isOver = true;
+    channel.close();
+    await sending;
+  });
+}
