@@ -1,6 +1,4 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { IncomingMigration } from "../../src/control/incoming.ts";
-import type { IncomingOptions } from "../../src/control/incoming_options.ts";
 import { MachineTarget } from "../../src/control/machine_target.ts";
 import {
   ConnectionLostError,
@@ -8,99 +6,18 @@ import {
   StreamFormatError,
   TransportError,
 } from "../../src/errors.ts";
-import { Machine } from "../../src/machine/machine.ts";
-import { verifyRam } from "../../src/machine/verify/ram_check.ts";
-import type { FaultKind } from "../../src/postcopy/missing_ram.ts";
-import { probeHost } from "../../src/os/probe.ts";
 import { RamFlag } from "../../src/ram/flags.ts";
-import { formatUri, type MigrationUri, parseUri } from "../../src/transport/uri.ts";
+import { formatUri, parseUri } from "../../src/transport/uri.ts";
 import type { SectionLoader } from "../../src/savevm/load.ts";
 import type { FullSectionHeader } from "../../src/wire/section.ts";
 import { ByteWriter } from "../../src/wire/byte_writer.ts";
 import { Command, writeCommand } from "../../src/wire/command.ts";
-import { EventLog } from "../support/event_log.ts";
 import { connectTo, writeAll } from "../support/sockets.ts";
 import { until } from "../machine/fixtures/until.ts";
+import { KINDS } from "../postcopy/fixtures/missing.ts";
+import { ANY_PORT, PAGES, Postcopy } from "./fixtures/incoming_postcopy.ts";
+import type { ScriptedSource } from "./fixtures/scripted_source.ts";
 import { Pair, settings } from "./fixtures/pair.ts";
-import { ScriptedSource } from "./fixtures/scripted_source.ts";
-
-const ANY_PORT = parseUri("tcp:127.0.0.1:0");
-const PAGES = 256;
-const GUEST = "stress,rate=max,seed=7";
-const KINDS: readonly FaultKind[] = probeHost().missingPages === undefined
-  ? ["userfaultfd", "checks"]
-  : ["checks"];
-
-/** A machine that has run and stands still, a source that sends it, and where it arrives. */
-class Postcopy implements AsyncDisposable {
-  readonly events = new EventLog<string>();
-  readonly source: ScriptedSource;
-  readonly incoming: IncomingMigration;
-  uri!: MigrationUri;
-
-  private constructor(
-    readonly from: Machine,
-    readonly to: Machine,
-    options: Partial<IncomingOptions>,
-    capabilities: Readonly<Record<string, boolean>>,
-    target: MachineTarget,
-  ) {
-    this.source = new ScriptedSource(from);
-    this.incoming = new IncomingMigration(target, {
-      uri: ANY_PORT,
-      ...settings({ "postcopy-ram": true, "postcopy-blocktime": true, ...capabilities }),
-      ...options,
-      onEvent: (event) => {
-        this.events.push(event.event === "MIGRATION" ? event.data.status : event.event);
-      },
-    });
-  }
-
-  static async begin(
-    options: Partial<IncomingOptions> = {},
-    capabilities: Readonly<Record<string, boolean>> = {},
-    targetOf = (machine: Machine) => new MachineTarget(machine),
-  ): Promise<Postcopy> {
-    const make = () =>
-      Machine.create({ name: "m", ram: { ram: PAGES * 4096, more: 3 * 4096 }, vcpus: [GUEST] });
-    const [from, to] = await Promise.all([make(), make()]);
-    await from.start();
-    await until(() => from.counters.pages >= 2 * PAGES);
-    const postcopy = new Postcopy(from, to, options, capabilities, targetOf(to));
-    await from.stop("finish-migrate");
-    postcopy.uri = await postcopy.incoming.listening;
-    return postcopy;
-  }
-
-  get report(): string {
-    return JSON.stringify([
-      this.events.entries,
-      this.incoming.info(),
-      this.source.said.entries.length,
-      this.to.counters,
-      this.source.requested.length,
-    ]);
-  }
-
-  async reached(status: string, times = 1): Promise<void> {
-    const count = () => this.events.entries.filter((each) => each === status).length;
-    await this.events.wait(() => count() >= times, { what: `${status} ${times} times` });
-  }
-
-  /** Lets the guest work on, then looks at every page. */
-  async verify(): Promise<void> {
-    const { pages } = this.to.counters;
-    await until(() => this.to.counters.pages >= pages + 2 * PAGES);
-    await this.to.stop();
-    assertEquals(await verifyRam(this.to), undefined);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.source[Symbol.dispose]();
-    await this.to[Symbol.asyncDispose]();
-    await this.from[Symbol.asyncDispose]();
-  }
-}
 
 for (const wantedFaults of KINDS) {
   for (const preempt of [false, true]) {
@@ -225,9 +142,7 @@ for (const wantedFaults of KINDS) {
       for (const { start, length } of requests) {
         assertEquals([start % (unit * 4096), length], [0, unit * 4096]);
       }
-      await source.finish();
-      await incoming.completed;
-      await postcopy.verify();
+      await postcopy.complete();
     });
   }
 }
@@ -286,9 +201,7 @@ Deno.test("IncomingMigration.pause() and recover() are refused unless their time
 
   await source.reconnect(await incoming.recover(ANY_PORT));
   await source.resume();
-  await source.finish();
-  await incoming.completed;
-  await postcopy.verify();
+  await postcopy.complete();
 });
 
 Deno.test("The loss of the preempt channel alone pauses too", async () => {
@@ -306,9 +219,7 @@ Deno.test("The loss of the preempt channel alone pauses too", async () => {
   await source.reconnect(uri);
   await source.openPreempt(uri);
   await source.resume();
-  await source.finish();
-  await incoming.completed;
-  await postcopy.verify();
+  await postcopy.complete();
 });
 
 Deno.test("A stream that ends while pages are missing is no success", async () => {
@@ -326,24 +237,20 @@ Deno.test("A stream that ends while pages are missing is no success", async () =
   source.answers = true;
   await source.reconnect(await incoming.recover(ANY_PORT));
   await source.resume();
-  await source.finish();
-  await incoming.completed;
-  await postcopy.verify();
+  await postcopy.complete();
 });
 
 for (const wantedFaults of KINDS) {
   Deno.test(`A page that comes again is passed over (${wantedFaults})`, async () => {
     await using postcopy = await Postcopy.begin({ wantedFaults });
-    const { source, incoming, to } = postcopy;
+    const { source, to } = postcopy;
     const [ram] = postcopy.from.ram.blocks;
     await source.begin(postcopy.uri);
     await source.give();
     await until(() => to.counters.pages >= 2 * PAGES);
     // By now the guest has written all of them again.
     await source.sendPages(ram!, 0, PAGES);
-    await source.finish();
-    await incoming.completed;
-    await postcopy.verify();
+    await postcopy.complete();
   });
 }
 
@@ -469,9 +376,7 @@ Deno.test("What may not come while the guest runs pauses the migration", async (
     await source.resume();
   }
   source.answers = true;
-  await source.finish();
-  await incoming.completed;
-  await postcopy.verify();
+  await postcopy.complete();
 });
 
 /** Commands that a source must not send then, and what is said of them. */
@@ -518,9 +423,7 @@ Deno.test("Commands that may not come while the guest runs, or while it recovers
     await source.resume();
   }
   source.answers = true;
-  await source.finish();
-  await incoming.completed;
-  await postcopy.verify();
+  await postcopy.complete();
 });
 
 Deno.test("postcopy-blocktime: of each vCPU, and of all of them at once", async () => {
