@@ -1,8 +1,8 @@
 /**
  * Page records while the guest runs (wire-format §8.5; QEMU `migration/ram.c`, `ram_load_postcopy`). The
- * target pages of one page of the host come one after the other and are placed together; what is there
- * already is passed over, because the guest may have changed it. A QEMU 7.2 that has a preempt channel ends
- * a section inside of a page of the host when another one is asked for, and goes on with it in the next.
+ * target pages of a page of the host are placed together; what is there already is passed over, because
+ * the guest may have changed it. A QEMU 7.2 that has a preempt channel ends a section inside of a page of
+ * the host when another one is asked for, and goes on with it in the next.
  *
  * @module
  */
@@ -10,13 +10,13 @@ import { StreamFormatError } from "../errors.ts";
 import { bindRamRecords, type RamRecordsKernel } from "../kernels/ram_records.ts";
 import { GuestRam } from "../machine/guest_ram.ts";
 import { WASM_PAGE } from "../machine/ram_block.ts";
-import type { RamBlock } from "../machine/ram_block.ts";
 import { RamFlag } from "../ram/flags.ts";
 import { type DecoderPause, RecordHead } from "../ram/record_head.ts";
 import { SHARED_STREAM_SIZE, type SharedStream } from "../threads/shared_stream.ts";
 import type { MissingRamLayout } from "../ram/load_loop.ts";
 import { CheckedPages } from "./checked_pages.ts";
 import { FaultedPages } from "./faulted_pages.ts";
+import { HostPageParts } from "./host_page_parts.ts";
 import type { PageStore } from "./page_store.ts";
 
 /** So many pages that lie side by side are placed in one go. */
@@ -28,17 +28,13 @@ const RECORD_HEAD = 8;
 export class PageDecoder {
   readonly #ram: GuestRam;
   readonly #head: RecordHead;
-  /** A row of pages, or a page of the host that comes in parts. */
+  /** A row of pages. */
   readonly #staging: WebAssembly.Memory;
   readonly #staged: Uint8Array;
   readonly #kernel: RamRecordsKernel;
   readonly #pageShift: number;
   readonly #fill = new Uint8Array(1);
-  #block: RamBlock | undefined;
-  #page = 0;
-  /** Which of its target pages have come, and whether all of them were zeros. */
-  readonly #parts = new Set<number>();
-  #allZeros = true;
+  readonly #parts: HostPageParts;
   /** Pages that came with content. */
   normalPages = 0;
   /** Pages that came as zeros. */
@@ -58,8 +54,8 @@ export class PageDecoder {
   ) {
     this.#ram = ram;
     this.#head = new RecordHead(ram, stream);
-    const largest = ram.blocks.reduce((most, block) => Math.max(most, block.hostPageSize), 0);
-    const pages = Math.ceil(Math.max(largest, ROW_MAX * ram.pageSize) / WASM_PAGE);
+    this.#parts = new HostPageParts(ram.pageSize, store);
+    const pages = Math.ceil(ROW_MAX * ram.pageSize / WASM_PAGE);
     this.#staging = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
     this.#staged = new Uint8Array(this.#staging.buffer);
     this.#pageShift = Math.log2(ram.pageSize);
@@ -68,8 +64,8 @@ export class PageDecoder {
 
   /**
    * Places all pages that are complete.
-   * @throws {StreamFormatError} If a record lies outside its block, continues none, or interrupts a page
-   * of the host.
+   * @throws {StreamFormatError} If a record lies outside its block, continues none, or begins one page of
+   * the host too many.
    * @throws {IncompatibleError} If it names a block this machine does not have.
    */
   advance(): DecoderPause {
@@ -99,7 +95,7 @@ export class PageDecoder {
   #placeRows(): void {
     const block = this.#head.previous;
     const { pageSize } = this.#ram;
-    if (block?.hostPageSize !== pageSize || this.#parts.size > 0) return;
+    if (block?.hostPageSize !== pageSize) return;
     const { stream } = this;
     for (;;) {
       const count = this.#kernel.stage(
@@ -123,7 +119,6 @@ export class PageDecoder {
     const { block, kind, size, offset } = this.#head;
     const { pageSize } = this.#ram;
     const page = offset / pageSize;
-    if (this.#parts.size > 0) this.#refuse("A page interrupts a page of the host");
     if (block.received.has(page)) return;
     if (kind === RamFlag.ZERO) return this.store.placeZeros(block, page);
     this.stream.peek(this.#staged.subarray(0, pageSize), size);
@@ -132,32 +127,10 @@ export class PageDecoder {
 
   #addPart(): void {
     const { block, kind, size, offset } = this.#head;
-    const { pageSize } = this.#ram;
-    const { hostPageSize } = block;
-    const inside = offset % hostPageSize;
-    const page = (offset - inside) / pageSize;
-    if (this.#parts.size === 0) {
-      this.#block = block;
-      this.#page = page;
-      this.#allZeros = true;
-    } else if (this.#block !== block || this.#page !== page) {
-      this.#refuse("A page interrupts a page of the host");
+    const content = kind === RamFlag.ZERO ? undefined : this.stream;
+    if (!this.#parts.add(block, offset, content, size)) {
+      this.#refuse("A page interrupts a page of the host, and so did one before");
     }
-    this.#parts.add(inside);
-    const part = this.#staged.subarray(inside, inside + pageSize);
-    if (kind === RamFlag.ZERO) {
-      part.fill(0);
-    } else {
-      this.stream.peek(part, size);
-      this.#allZeros = false;
-    }
-    if (this.#parts.size < Math.min(hostPageSize, block.length - page * pageSize) / pageSize) {
-      return;
-    }
-    this.#parts.clear();
-    if (block.received.has(page)) return;
-    if (this.#allZeros) this.store.placeZeros(block, page);
-    else this.store.place(block, page, this.#staging, 0);
   }
 
   #refuse(what: string): never {

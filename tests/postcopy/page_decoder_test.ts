@@ -162,8 +162,8 @@ Deno.test("PageDecoder refuses what postcopy does not allow", () => {
   const record = (offset: number, name = "a") =>
     new ByteWriter().be64(offset + RamFlag.ZERO).countedString(name).u8(0);
   refuse("A page of 7s", 4096, new ByteWriter().be64(RamFlag.ZERO).countedString("a").u8(7));
-  refuse("interrupts a page of the host", 1024, record(0), record(4096));
-  refuse("interrupts a page of the host", 1024, record(0), record(0, "b"));
+  refuse("interrupts a page of the host", 1024, record(0), record(4096), record(8192));
+  refuse("interrupts a page of the host", 1024, record(0), record(0, "b"), record(4096));
   refuse(
     "Differences to a page",
     4096,
