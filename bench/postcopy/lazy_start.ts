@@ -10,7 +10,7 @@ import { parseJsonObject } from "../../tests/support/json.ts";
 import { Qemu } from "../../tests/support/qemu.ts";
 import { Ferry } from "../../tests/support/run_ferry.ts";
 import { READY } from "../../tests/support/sweep_program.ts";
-import { warmUp } from "../versus_qemu/host.ts";
+import { childrenOf, warmUp } from "../versus_qemu/host.ts";
 import { bigFloppy } from "./big_guest.ts";
 
 const VERSION = "10.0";
@@ -67,16 +67,21 @@ export class LazyStart implements AsyncDisposable {
     heartbeat.catch(() => {});
     let setup: number | undefined;
     const before = Date.now();
-    await using _ferry = new Child(Deno.execPath(), [
+    await using ferry = new Child(Deno.execPath(), [
       ...["task", "--quiet", "migrate", "send", uri, "--from", this.#image],
       ...["-c", "postcopy-ram", "--postcopy-after", "0", "--json"],
     ], {
       cwd: REPOSITORY,
       onLine: (line) => setup ??= timeOfSetup(line),
     });
-    const there = await heartbeat;
-    if (setup === undefined) throw new Error("Ferry did not say when it began");
-    return { fromStart: there - before, fromSetup: there - setup };
+    try {
+      const there = await heartbeat;
+      if (setup === undefined) throw new Error("Ferry did not say when it began");
+      return { fromStart: there - before, fromSetup: there - setup };
+    } finally {
+      // Killed with `deno task`, or it would look for its destination for ever, and find the next one.
+      for (const pid of childrenOf(ferry.pid)) Deno.kill(pid, "SIGKILL");
+    }
   }
 
   /** QEMU loads the image by itself. @returns Milliseconds from the command to the first heartbeat. */

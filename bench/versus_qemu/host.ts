@@ -32,6 +32,14 @@ function memoryOf(pid: number, member: string): number {
   return Number(new RegExp(`^${member}:\\s+(\\d+) kB$`, "m").exec(status)?.[1] ?? 0) * 1024;
 }
 
+/** What a process has started and still runs, in all of its threads. */
+export function childrenOf(pid: number): number[] {
+  return Array.from(Deno.readDirSync(`/proc/${pid}/task`), ({ name }) => {
+    const text = Deno.readTextFileSync(`/proc/${pid}/task/${name}/children`);
+    return text.split(" ").filter((part) => part !== "").map(Number);
+  }).flat();
+}
+
 /**
  * Waits until a process has what memory it wants. A Ferry that waits for its source provides its RAM
  * meanwhile, as a QEMU does that is told `prealloc=on`.
