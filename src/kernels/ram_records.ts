@@ -95,5 +95,6 @@ export function bindRamRecords(
 ): RamRecordsKernel {
   compiled ??= new WebAssembly.Module(ramRecordsWasm);
   const instance = new WebAssembly.Instance(compiled, { env: { ram, io, tables } });
-  return instance.exports as unknown as RamRecordsKernel;
+  // Each instance's exports are of a shape of their own, and code that is optimized for some is not for others.
+  return { ...instance.exports } as unknown as RamRecordsKernel;
 }

@@ -103,8 +103,9 @@ export class PageBitmap {
     let page = from;
     while (page < end) {
       const word = Atomics.load(this.words, page >>> 5);
-      const rest = (set ? word : ~word) >>> (page & 31);
-      if (rest !== 0) return Math.min(page + 31 - Math.clz32(rest & -rest), end);
+      const rest = ((set ? word : ~word) >>> (page & 31)) | 0;
+      // imul() negates 32 bits without leaving them, whatever they are.
+      if (rest !== 0) return Math.min(page + 31 - Math.clz32(rest & Math.imul(rest, -1)), end);
       page = (page | 31) + 1;
     }
     return end;

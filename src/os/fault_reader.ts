@@ -15,12 +15,16 @@ const EVENTS_BYTES = BigInt(FAULTS_PER_READ * EVENT_WORDS * 4);
 const FLAG_WRITE = 1;
 const POLL_IN = 1;
 
-/** What the kernel tells of a fault, as bytes: for who wants to read some without having them. */
-export function pageFaultEvent(address: number): Uint8Array<ArrayBuffer> {
+/**
+ * What the kernel tells of a fault, as bytes: for who wants to read some without having them.
+ * @param thread The thread's number.
+ */
+export function pageFaultEvent(address: number, thread = 0): Uint8Array<ArrayBuffer> {
   const words = new Uint32Array(EVENT_WORDS);
   words[0] = PAGEFAULT;
   words[4] = address;
   words[5] = address / 2 ** 32;
+  words[6] = thread;
   return new Uint8Array(words.buffer);
 }
 

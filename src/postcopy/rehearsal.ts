@@ -12,8 +12,10 @@ import type { RamBlock } from "../machine/ram_block.ts";
 export const PAGE = 4096;
 /** Of the RAM that is rehearsed with: how many pages it has. */
 export const PAGES = 64;
-/** How often each thing is done. */
-export const TIMES = 4000;
+/** How often each thing is done in a round. */
+export const TIMES = 3000;
+/** How many rounds, each with other objects: how they are made counts, and the engine looks at that twice. */
+export const ROUNDS = 3;
 
 /** A little RAM that is no machine's. */
 export function rehearsalRam(): { readonly ram: GuestRam; readonly block: RamBlock } {

@@ -14,11 +14,9 @@ import { isPrompt } from "../transport/prompt.ts";
 import { withRehearsalPair } from "../transport/rehearsal_pair.ts";
 import { encodeReturnPathMessage, putPlainRequest } from "../wire/return_path.ts";
 import { PreemptChannel } from "./preempt_channel.ts";
-import { PAGE, PAGES, rehearsalRam, TIMES } from "./rehearsal.ts";
+import { PAGE, PAGES, rehearsalRam, ROUNDS, TIMES } from "./rehearsal.ts";
 import { ReturnPathLoop } from "./return_path_loop.ts";
 
-/** How many pages are asked for at a time: the kernel holds their answers until somebody reads. */
-const REQUESTS = 16;
 const REQUEST_BYTES = 16;
 /** After how many the event loop has a turn. */
 const TURN = 256;
@@ -44,26 +42,23 @@ export async function rehearseAnswering(isOver: () => boolean): Promise<number> 
   };
   const rehearse = async (source: Channel, asker: Channel, preempt: Channel, reader: Channel) => {
     const mark = encodeReturnPathMessage({ type: "PONG", value: 0 });
-    const message = new Uint8Array(REQUEST_BYTES * REQUESTS + mark.length);
-    const answers = new Uint8Array(2 * PAGE * REQUESTS);
+    const message = new Uint8Array(REQUEST_BYTES + mark.length);
+    const answers = new Uint8Array(2 * PAGE);
     let asked = 0;
     const ask = (hasTurned = false): void => {
       // Without a turn of the event loop nobody can say that it is over.
       if (!hasTurned && asked > 0 && asked % TURN === 0) return void setImmediate(ask, true);
-      if (!isPrompt(asker) || !isPrompt(reader) || asked >= TIMES / 2 || isOver()) {
+      if (!isPrompt(asker) || !isPrompt(reader) || asked >= TIMES || isOver()) {
         return asker.close();
       }
       while (asked > 0 && reader.readNow(answers, 0)! > 0);
-      let end = 0;
-      for (let i = 0; i < REQUESTS; i++) {
-        const page = asked++ % PAGES;
-        block.dirty.add(page);
-        end = putPlainRequest(message, end, { start: page * PAGE, length: PAGE });
-      }
+      const page = asked++ % PAGES;
+      block.dirty.add(page);
+      const end = putPlainRequest(message, 0, { start: page * PAGE, length: PAGE });
       message.set(mark, end);
       asker.writeNow(message, 0);
     };
-    // What is behind the requests is told of once they are answered; then others follow.
+    // What is behind a request is told of once it is answered; then the next one follows.
     const loop = new ReturnPathLoop(source, pages, () => ask());
     const claims = new GuestRam(layout);
     const counters = new ChannelCounters();
@@ -75,8 +70,7 @@ export async function rehearseAnswering(isOver: () => boolean): Promise<number> 
     ask();
     await loop.run();
   };
-  // With other objects once more: how they are made counts, too.
-  for (let i = 0; i < 2; i++) {
+  for (let round = 0; round < ROUNDS; round++) {
     await withRehearsalPair((source, asker) =>
       withRehearsalPair((preempt, reader) => rehearse(source, asker, preempt, reader))
     );

@@ -13,7 +13,7 @@ import { closeDescriptor } from "../os/libc.ts";
 import { PromptSocket } from "../os/prompt_socket.ts";
 import { socketPair } from "../os/socket_pair.ts";
 import { rehearsalEnd } from "../transport/rehearsal_pair.ts";
-import { Blocktime } from "./blocktime.ts";
+import { Blocktime, sharedTime } from "./blocktime.ts";
 import {
   FaultLoop,
   type FaultTask,
@@ -21,7 +21,10 @@ import {
   type FromFault,
   type ToFault,
 } from "./fault_loop.ts";
-import { PAGE, PAGES, rehearsalRam, TIMES } from "./rehearsal.ts";
+import { PAGE, PAGES, rehearsalRam, ROUNDS, TIMES } from "./rehearsal.ts";
+
+/** What the vCPU's thread is called that has the faults. */
+const VCPU_THREAD = 1;
 
 /**
  * Has faults and asks for pages.
@@ -34,8 +37,7 @@ export async function rehearseFaults(isOver: () => boolean): Promise<number> {
   const events = socketPair("packets")!;
   let bytes = 0;
   try {
-    // With other objects once more: how they are made counts, too.
-    for (let i = 0; i < 2; i++) {
+    for (let round = 0; round < ROUNDS; round++) {
       const connection = socketPair()!;
       bytes += await rehearse({ bell, events, connection }, isOver);
       closeDescriptor(connection[1]); // the other end was the loop's
@@ -66,11 +68,13 @@ async function rehearse(
   const [segment] = block.segments;
   const start = addressOf(segment!.memory)! + segment!.base;
   const presence = Presence.create(1);
+  presence.setThread(0, VCPU_THREAD);
+  const blocktime = Blocktime.create(presence.vcpus);
   const watch: FaultTask = {
     kind: "watch",
     missing: {
       ...{ ram: structuredClone(ram.layout), presence: presence.memory, userfaultfd: events[1] },
-      blocktime: Blocktime.create(1).memory,
+      blocktime: blocktime.memory,
     },
   };
   const { promise: ended, resolve: end } = Promise.withResolvers<void>();
@@ -82,15 +86,16 @@ async function rehearse(
   const running = loop.run();
   const requests = new Uint8Array(32 * PAGES);
   let bytes = 0;
-  for (let faults = 0; faults < TIMES / 2 && !isOver(); faults += PAGES) {
+  for (let faults = 0; faults < TIMES && !isOver(); faults += PAGES) {
     block.requested.fill(0, PAGES, false);
     for (let page = 0; page < PAGES; page++) {
-      kernel.write(pageFaultEvent(start + page * PAGE), 0);
+      kernel.write(pageFaultEvent(start + page * PAGE, VCPU_THREAD), 0);
     }
     // The loop asks for all of them before it has a turn again.
     bell.ring();
     await setImmediate();
     for (let count; (count = source.read(requests, 0)) > 0;) bytes += count;
+    blocktime.end(block.index, PAGES - 1, sharedTime());
   }
   Atomics.store(words, FaultWord.STOP, 1);
   bell.ring();

@@ -17,9 +17,13 @@ import type { Channel } from "../transport/channel.ts";
 import { isPrompt } from "../transport/prompt.ts";
 import { withRehearsalPair } from "../transport/rehearsal_pair.ts";
 import { ByteWriter } from "../wire/byte_writer.ts";
+import { sharedTime } from "./blocktime.ts";
 import { MissingRam } from "./missing_ram.ts";
 import { openPageDecoder } from "./page_decoder.ts";
-import { PAGE, PAGES, rehearsalRam, TIMES } from "./rehearsal.ts";
+import { PAGE, PAGES, rehearsalRam, ROUNDS, TIMES } from "./rehearsal.ts";
+
+/** How many wait for pages, each for one at a time. */
+const VCPUS = 2;
 
 /**
  * Sends pages and places them.
@@ -29,7 +33,7 @@ import { PAGE, PAGES, rehearsalRam, TIMES } from "./rehearsal.ts";
 export async function rehearsePlacing(isOver: () => boolean): Promise<number> {
   const { ram, block } = rehearsalRam();
   const records = recordsOf(block);
-  using missing = MissingRam.create(ram, Presence.create(1));
+  using missing = MissingRam.create(ram, Presence.create(VCPUS));
   const rehearse = async (here: Channel, there: Channel) => {
     if (!isPrompt(there)) return 0;
     const { layout } = SharedStream.create();
@@ -46,10 +50,11 @@ export async function rehearsePlacing(isOver: () => boolean): Promise<number> {
     loop.takeTurn(0).catch(() => {}); // it ends in the middle
     let ended = false;
     const filling = loop.fill().catch(() => {}).finally(() => ended = true);
-    for (let sent = 0; sent < TIMES / 2 && !isOver(); sent += PAGES / 2) {
+    for (let sent = 0; sent < TIMES && !isOver(); sent += PAGES / 2) {
       if (sent % PAGES === 0) forget(block);
       for (let page = sent % PAGES, last = page + PAGES / 2; page < last; page++) {
         block.requested.add(page);
+        missing.blocktime.begin(page % VCPUS, block.index, page, sharedTime());
         const begins = sent + page === 0;
         there.writeNow(begins ? beginning(block, records[0]!) : records[page]!, 0);
       }
@@ -61,8 +66,7 @@ export async function rehearsePlacing(isOver: () => boolean): Promise<number> {
     return counters.get("normalPages") + counters.get("zeroPages");
   };
   let placed = 0;
-  // With other objects once more: how they are made counts, too.
-  for (let i = 0; i < 2; i++) {
+  for (let round = 0; round < ROUNDS; round++) {
     await withRehearsalPair(async (here, there) => {
       placed += await rehearse(here, there);
     });

@@ -54,6 +54,10 @@ export class RecordEncoder {
   readonly #view: DataView<ArrayBufferLike>;
   readonly #digests: DigestRecorder | undefined;
   readonly #xbzrle: XbzrleEncoder | undefined;
+  // Not the options themselves: their shape differs with who makes them, and optimized code with it.
+  readonly #detectZero: boolean;
+  readonly #onlyZero: boolean;
+  readonly #wholeHostPages: boolean;
   #block: RamBlock | undefined;
   /** Pages encoded with content since the start. */
   normalPages = 0;
@@ -69,15 +73,17 @@ export class RecordEncoder {
   constructor(
     private readonly ram: GuestRam,
     private readonly io: WebAssembly.Memory,
-    private readonly options: RecordEncoderOptions,
+    { detectZero, onlyZero = false, wholeHostPages = false, digests, xbzrle }: RecordEncoderOptions,
   ) {
+    this.#detectZero = detectZero;
+    this.#onlyZero = onlyZero;
+    this.#wholeHostPages = wholeHostPages;
     this.#io = new Uint8Array(io.buffer);
     this.#view = new DataView(io.buffer);
-    this.#digests = options.digests && new DigestRecorder(ram, options.digests, io);
+    this.#digests = digests && new DigestRecorder(ram, digests, io);
     // In postcopy there are no differences (wire-format §5.7).
-    if (options.xbzrle && !options.wholeHostPages) {
-      const { xbzrle: control, detectZero, digests } = options;
-      this.#xbzrle = new XbzrleEncoder(ram, io, { control, detectZero, digests });
+    if (xbzrle && !wholeHostPages) {
+      this.#xbzrle = new XbzrleEncoder(ram, io, { control: xbzrle, detectZero, digests });
     }
     this.#names = ram.blocks.map((block) => {
       const name = new TextEncoder().encode(block.name);
@@ -111,14 +117,14 @@ export class RecordEncoder {
       this.claimed.count = 0;
       return this.#encodeDifferences(this.#xbzrle, block, first, count, out);
     }
-    const unit = this.options.wholeHostPages ? hostPageUnit(block, this.ram.pageSize) : 1;
+    const unit = this.#wholeHostPages ? hostPageUnit(block, this.ram.pageSize) : 1;
     const { runs } = this.claimed;
     this.claimed.count = claimUnits(block.dirty, unit, first, count, runs);
     let at = out;
     for (let run = 0; run < this.claimed.count; run++) {
       const first = runs[2 * run]!;
       const count = runs[2 * run + 1]!;
-      if (this.options.onlyZero) at = this.#encodeZeros(block, first, count, at);
+      if (this.#onlyZero) at = this.#encodeZeros(block, first, count, at);
       else at = this.#encodeClaimed(block, first, count, at);
     }
     return at;
@@ -147,7 +153,7 @@ export class RecordEncoder {
         BigInt(offset),
         page,
         block.untouched.byteOffset,
-        this.options.detectZero ? 1 : 0,
+        this.#detectZero ? 1 : 0,
         at,
         0,
         nameLength,
@@ -165,7 +171,7 @@ export class RecordEncoder {
     const nameLength = this.#nameLength(block);
     const body = out + 8 + nameLength;
     digests.take(block.index, page, body);
-    const isZero = this.options.detectZero && this.#kernelOf(this.io).is_zero(body, pageSize) === 1;
+    const isZero = this.#detectZero && this.#kernelOf(this.io).is_zero(body, pageSize) === 1;
     const flags = (isZero ? RamFlag.ZERO : RamFlag.PAGE) | (nameLength ? 0 : RamFlag.CONTINUE);
     this.#view.setBigUint64(out, BigInt(page * pageSize + flags));
     this.#io.copyWithin(out + 8, 0, nameLength);
