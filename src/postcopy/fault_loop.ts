@@ -12,7 +12,7 @@ import { ConnectionLostError, MigrationError } from "../errors.ts";
 import { GuestRam, type GuestRamLayout } from "../machine/guest_ram.ts";
 import { errnoName } from "../os/errno.ts";
 import { EventBell } from "../os/event_bell.ts";
-import { takeShortTurns } from "../os/time_slice.ts";
+import { takeShortTurns } from "../os/scheduling.ts";
 import type { MissingRamLayout } from "../ram/load_loop.ts";
 import { type PostedError, toPostedError } from "../threads/posted_error.ts";
 import type { WorkerPort } from "../threads/worker_port.ts";

@@ -8,7 +8,7 @@
 import { StreamFormatError } from "../errors.ts";
 import { GuestRam, type GuestRamLayout } from "../machine/guest_ram.ts";
 import { hostPageUnit, type RamBlock } from "../machine/ram_block.ts";
-import { takeShortTurns } from "../os/time_slice.ts";
+import { takeShortTurns } from "../os/scheduling.ts";
 import { JobRing, type JobRingLayout } from "../threads/job_ring.ts";
 import type { Channel, ChannelSpec } from "../transport/channel.ts";
 import { ChannelSource } from "../transport/channel_source.ts";

@@ -5,7 +5,7 @@
  * @module
  */
 import { GuestRam, type GuestRamLayout } from "../machine/guest_ram.ts";
-import { takeShortTurns } from "../os/time_slice.ts";
+import { standBack, takeShortTurns } from "../os/scheduling.ts";
 import { ChannelCounters } from "../threads/channel_counters.ts";
 import { SharedStream, type SharedStreamLayout, StreamEnd } from "../threads/shared_stream.ts";
 import type { PostedError } from "../threads/posted_error.ts";
@@ -117,9 +117,10 @@ export class LoadLoop {
     if (!missing) return;
     this.#decoder = this.openMissing(missing, this.#stream);
     this.#isAwaited = true;
-    if (!isUrgent) return;
-    if (isPrompt(this.channel)) this.channel.keepQueueShort();
-    if (sectionId === undefined) takeShortTurns();
+    const isMain = sectionId !== undefined;
+    if (isUrgent && isPrompt(this.channel)) this.channel.keepQueueShort();
+    if (isUrgent && !isMain) takeShortTurns();
+    if (!isUrgent && isMain) standBack();
   }
 
   /** Ends {@linkcode LoadLoop.fill}, wherever it waits. */

@@ -12,6 +12,7 @@ import { ChannelCounters } from "../threads/channel_counters.ts";
 import { JobKind, JobRing, type JobRingLayout } from "../threads/job_ring.ts";
 import type { Channel, ChannelSpec } from "../transport/channel.ts";
 import { FileChannel } from "../transport/file_channel.ts";
+import { standBack } from "../os/scheduling.ts";
 import { isPrompt, writePromptly } from "../transport/prompt.ts";
 import { noteRecords } from "./note_records.ts";
 import { type PostcopyInput, PostcopyParts } from "./postcopy_parts.ts";
@@ -227,7 +228,8 @@ class SaveLoop {
   /** From here on all pages are sent by this channel, in parts that it makes, whole host pages at a time. */
   #beginPostcopy(): void {
     const postcopy = this.input.postcopy!;
-    if (postcopy.isUrgent && isPrompt(this.channel)) this.channel.keepQueueShort();
+    if (!postcopy.isUrgent) standBack();
+    else if (isPrompt(this.channel)) this.channel.keepQueueShort();
     this.#postcopy = new PostcopyParts(postcopy, this.#ram);
     this.#encoder[Symbol.dispose]?.();
     const { detectZero, pages } = this.input.encoder;
