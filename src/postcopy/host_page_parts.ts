@@ -6,8 +6,7 @@
  *
  * @module
  */
-import { WASM_PAGE } from "../machine/ram_block.ts";
-import type { RamBlock } from "../machine/ram_block.ts";
+import { type RamBlock, WASM_PAGE } from "../machine/ram_block.ts";
 import type { ByteSource } from "../wire/byte_source.ts";
 import type { PageStore } from "./page_store.ts";
 

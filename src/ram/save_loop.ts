@@ -8,11 +8,11 @@
 import { PageIndex, type PageIndexLayout } from "./page_index.ts";
 import { GuestRam, type GuestRamLayout } from "../machine/guest_ram.ts";
 import { hostPageUnit, type RamBlock } from "../machine/ram_block.ts";
+import { standBack } from "../os/scheduling.ts";
 import { ChannelCounters } from "../threads/channel_counters.ts";
 import { JobKind, JobRing, type JobRingLayout } from "../threads/job_ring.ts";
 import type { Channel, ChannelSpec } from "../transport/channel.ts";
 import { FileChannel } from "../transport/file_channel.ts";
-import { standBack } from "../os/scheduling.ts";
 import { isPrompt, writePromptly } from "../transport/prompt.ts";
 import { noteRecords } from "./note_records.ts";
 import { type PostcopyInput, PostcopyParts } from "./postcopy_parts.ts";

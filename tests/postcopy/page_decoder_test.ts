@@ -152,6 +152,23 @@ Deno.test("PageDecoder goes on with a page of the host in the next section", () 
   assertEquals(decoder.normalPages, 4);
 });
 
+Deno.test("PageDecoder waits for the beginning of a page of the host while others come", () => {
+  const { store, feed } = setUp(1024);
+  const records = (offset: number, ...indexes: number[]) => {
+    const writer = new ByteWriter();
+    for (const index of indexes) {
+      writer.be64(offset + index * 1024 + RamFlag.PAGE).countedString("a")
+        .bytes(page(index + 1, 1024));
+    }
+    return writer.take();
+  };
+  feed(records(0x1000, 1, 2, 3));
+  feed(records(0x2000, 0, 1, 2, 3));
+  assertEquals(store.placed, ["a 8: 1,2,3,4"]);
+  feed(records(0x1000, 0));
+  assertEquals(store.placed.slice(1), ["a 4: 1,2,3,4"]);
+});
+
 Deno.test("PageDecoder refuses what postcopy does not allow", () => {
   const refuse = (message: string, pageSize: number, ...records: ByteWriter[]) => {
     const { feed } = setUp(pageSize);
