@@ -40,7 +40,7 @@ export async function readStreamHeader(reader: ByteReader): Promise<void> {
         place: { offset },
         advice: isTls(magic)
           ? "The source speaks TLS: give this side tls-creds too, or unset the source's."
-          : "Check that the other side is a QEMU or a Ferry that migrates.",
+          : "Check that it comes from a QEMU or a Ferry that migrates, or from a file that one of them wrote.",
       },
     );
   }
