@@ -169,7 +169,8 @@ export class Blocktime {
   }
 
   #lock(): void {
-    while (Atomics.compareExchange(this.#words, Word.LOCK, 0, 1) !== 0) Atomics.pause();
+    // The first time too: code that has never paused is thrown away when it does, and guests wait meanwhile.
+    do Atomics.pause(); while (Atomics.compareExchange(this.#words, Word.LOCK, 0, 1) !== 0);
   }
 
   #unlock(): void {

@@ -25,7 +25,7 @@ import {
   RECV_BITMAP_END_MARK,
   RESUME_ACK_VALUE,
 } from "../wire/return_path.ts";
-import { AskedPages, FaultPages } from "./missing_pages.ts";
+import { AskedPages, FaultPages, type Missed } from "./missing_pages.ts";
 import { PageRequests } from "./page_requests.ts";
 
 /** How long the thread blocks at most, in milliseconds; the bell ends it earlier. */
@@ -95,6 +95,7 @@ export class FaultLoop {
   #requests: PageRequests | undefined;
   /** Whether the source takes requests now. */
   #sending = false;
+  readonly #missed: Missed = (block, page) => this.#requests!.add(block, page);
 
   /**
    * @param start What the thread was started with.
@@ -208,41 +209,46 @@ export class FaultLoop {
   }
 
   async #waitForFaults(faults: FaultPages): Promise<void> {
-    const stopped = () => Atomics.load(this.#words, FaultWord.STOP) !== 0;
-    const posted = () => Atomics.load(this.#words, FaultWord.POSTED);
-    if (posted() === this.#received && !stopped()) {
-      const count = faults.wait(POLL_MS, (block, page) => this.#requests!.add(block, page));
+    while (!this.#isWanted) {
+      const count = faults.wait(POLL_MS, this.#missed);
       if (count < 0) {
         throw new MigrationError(`The kernel does not tell of page faults (${errnoName(count)})`);
       }
-      if (await this.#sendRequests()) return;
+      const sent = this.#sendRequests();
+      if (!(typeof sent === "boolean" ? sent : await sent)) break;
     }
     this.#bell?.clear();
-    do await setImmediate(); while (!this.#ended && (posted() !== this.#received || stopped()));
+    do await setImmediate(); while (!this.#ended && this.#isWanted);
+  }
+
+  /** Whether there is a message that was not received, or the thread is to end. */
+  get #isWanted(): boolean {
+    return Atomics.load(this.#words, FaultWord.POSTED) !== this.#received ||
+      Atomics.load(this.#words, FaultWord.STOP) !== 0;
   }
 
   async #waitForGuests(asked: AskedPages): Promise<void> {
     const seen = asked.presence.bell;
-    asked.collect((block, page) => this.#requests!.add(block, page));
+    asked.collect(this.#missed);
     if (await this.#sendRequests() || this.#tasks.length > 0 || this.#ended) return;
     await asked.presence.asked(seen);
   }
 
-  /** Sends what is to be asked for. @returns Whether anything was sent. */
-  async #sendRequests(): Promise<boolean> {
+  /** Sends what is to be asked for. @returns Whether anything was sent; at once if that is known at once. */
+  #sendRequests(): boolean | Promise<boolean> {
     if (!this.#sending) return false;
     const messages = this.#requests?.take();
     if (!messages) return false;
-    try {
-      if (!this.#channel) throw noConnection();
-      await writePromptly(this.#channel, messages);
-      return true;
-    } catch (error) {
-      // They are asked for again after the recovery.
-      this.#sending = false;
-      this.port.post({ kind: "lost", error: toPostedError(error) });
-      return false;
-    }
+    if (!this.#channel) return this.#lost(noConnection());
+    const writing = writePromptly(this.#channel, messages);
+    return writing ? writing.then(() => true, (error) => this.#lost(error)) : true;
+  }
+
+  /** The connection does not work. What was to be asked for is asked for again after the recovery. */
+  #lost(error: unknown): false {
+    this.#sending = false;
+    this.port.post({ kind: "lost", error: toPostedError(error) });
+    return false;
   }
 
   async #write(parts: readonly Uint8Array[]): Promise<void> {

@@ -53,27 +53,46 @@ export class PreemptChannel {
    * Sends those of some pages that nobody has sent yet.
    * @param first The first page; a host page begins there.
    * @param count How many; whole host pages.
+   * @returns `undefined` if that is done: the connection has taken all at once.
    * @throws {ConnectionLostError} If the connection breaks.
    */
-  async send(block: RamBlock, first: number, count: number): Promise<void> {
-    const chunk = Math.max(CHUNK / this.ram.pageSize, hostPageUnit(block, this.ram.pageSize));
+  send(block: RamBlock, first: number, count: number): Promise<void> | undefined {
     this.requests.beginClaim();
-    for (let page = first; page < first + count; page += chunk) {
-      const { normalPages, zeroPages } = this.#encoder;
-      const pages = Math.min(chunk, first + count - page);
-      const end = this.#encoder.encodeRun(block, page, pages, BUFFER_START);
-      if (end === BUFFER_START) continue;
-      if (this.requests.releases) this.#release.note(block, this.#encoder.claimed);
+    return this.#sendUntil(block, first, first + count);
+  }
+
+  #sendUntil(block: RamBlock, first: number, end: number): Promise<void> | undefined {
+    const chunk = Math.max(CHUNK / this.ram.pageSize, hostPageUnit(block, this.ram.pageSize));
+    for (let page = first; page < end; page += chunk) {
+      const records = this.#encode(block, page, Math.min(chunk, end - page));
+      if (records.length === 0) continue;
       this.#release.writing();
-      await writePromptly(this.channel, this.#buffer.subarray(BUFFER_START, end));
+      const writing = writePromptly(this.channel, records);
+      if (writing) {
+        return writing.then(() => {
+          this.#release.written();
+          return this.#sendUntil(block, page + chunk, end);
+        });
+      }
       this.#release.written();
+    }
+    // Not after a failure: pages that are nowhere must not be taken for sent.
+    this.requests.endClaim();
+    return undefined;
+  }
+
+  /** Claims and encodes pages. @returns Their records, until the next call. */
+  #encode(block: RamBlock, first: number, count: number): Uint8Array {
+    const { normalPages, zeroPages } = this.#encoder;
+    const end = this.#encoder.encodeRun(block, first, count, BUFFER_START);
+    if (end > BUFFER_START) {
+      if (this.requests.releases) this.#release.note(block, this.#encoder.claimed);
       this.counters.add("bytes", end - BUFFER_START);
       this.counters.add("packets", 1);
       this.counters.add("normalPages", this.#encoder.normalPages - normalPages);
       this.counters.add("zeroPages", this.#encoder.zeroPages - zeroPages);
     }
-    // Not after a failure: pages that are nowhere must not be taken for sent.
-    this.requests.endClaim();
+    return this.#buffer.subarray(BUFFER_START, end);
   }
 
   /** Writes the record that ends the channel, as QEMUs up to the machine types of 7.2 expect. */

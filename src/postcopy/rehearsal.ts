@@ -13,7 +13,7 @@ export const PAGE = 4096;
 /** Of the RAM that is rehearsed with: how many pages it has. */
 export const PAGES = 64;
 /** How often each thing is done in a round. */
-export const TIMES = 3000;
+export const TIMES = 8000;
 /** How many rounds, each with other objects: how they are made counts, and the engine looks at that twice. */
 export const ROUNDS = 3;
 

@@ -17,9 +17,13 @@ import { PreemptChannel } from "./preempt_channel.ts";
 import { PAGE, PAGES, rehearsalRam, ROUNDS, TIMES } from "./rehearsal.ts";
 import { ReturnPathLoop } from "./return_path_loop.ts";
 
+/** How many requests follow one another before something else does. */
+const BATCH = 16;
 const REQUEST_BYTES = 16;
 /** After how many the event loop has a turn. */
 const TURN = 256;
+/** How many requests there are in a round; to look for the next one is little work, and is to be optimized too. */
+const REQUESTS = 4 * TIMES;
 
 /**
  * Asks and answers.
@@ -42,24 +46,28 @@ export async function rehearseAnswering(isOver: () => boolean): Promise<number> 
   };
   const rehearse = async (source: Channel, asker: Channel, preempt: Channel, reader: Channel) => {
     const mark = encodeReturnPathMessage({ type: "PONG", value: 0 });
-    const message = new Uint8Array(REQUEST_BYTES + mark.length);
+    const request = new Uint8Array(REQUEST_BYTES);
     const answers = new Uint8Array(2 * PAGE);
     let asked = 0;
     const ask = (hasTurned = false): void => {
       // Without a turn of the event loop nobody can say that it is over.
       if (!hasTurned && asked > 0 && asked % TURN === 0) return void setImmediate(ask, true);
-      if (!isPrompt(asker) || !isPrompt(reader) || asked >= TIMES || isOver()) {
+      if (!isPrompt(asker) || !isPrompt(reader) || asked >= REQUESTS || isOver()) {
         return asker.close();
       }
       while (asked > 0 && reader.readNow(answers, 0)! > 0);
-      const page = asked++ % PAGES;
-      block.dirty.add(page);
-      const end = putPlainRequest(message, 0, { start: page * PAGE, length: PAGE });
-      message.set(mark, end);
-      asker.writeNow(message, 0);
+      for (const end = asked + BATCH; asked < end; asked++) {
+        const page = asked % PAGES;
+        // Some are on their way already.
+        if (asked % 8 > 0) block.dirty.add(page);
+        putPlainRequest(request, 0, { start: page * PAGE, length: PAGE });
+        asker.writeNow(request, 0);
+      }
+      asker.writeNow(mark, 0);
     };
-    // What is behind a request is told of once it is answered; then the next one follows.
-    const loop = new ReturnPathLoop(source, pages, () => ask());
+    // What is behind requests is told of once they are answered; then the next ones follow. They are read one
+    // by one, as they are when guests need them.
+    const loop = new ReturnPathLoop(source, pages, () => ask(), REQUEST_BYTES);
     const claims = new GuestRam(layout);
     const counters = new ChannelCounters();
     loop.preempt = new PreemptChannel(preempt, claims, requests, counters, { detectZero: true });

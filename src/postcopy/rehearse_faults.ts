@@ -94,7 +94,8 @@ async function rehearse(
     bell.ring();
     await setImmediate();
     for (let count; (count = source.read(requests, 0)) > 0;) bytes += count;
-    blocktime.end(block.index, page, sharedTime());
+    // Some guests are faster than who says that their page has come.
+    if (faults % 4 > 0) blocktime.end(block.index, page, sharedTime());
   }
   Atomics.store(words, FaultWord.STOP, 1);
   bell.ring();

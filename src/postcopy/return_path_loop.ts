@@ -63,13 +63,15 @@ export class ReturnPathLoop {
   /**
    * @param channel The connection; it stays open.
    * @param post Gets every message that the main thread has to know of.
+   * @param window The most bytes that are read ahead; of requests one has 16.
    */
   constructor(
     channel: Channel,
     private readonly pages: ReturnPathPages | undefined,
     private readonly post: (message: ReturnPathMessage) => void,
+    window?: number,
   ) {
-    this.#source = new ChannelSource(channel);
+    this.#source = new ChannelSource(channel, window);
     this.#reader = new ByteReader(this.#source);
     if (!pages) return;
     this.#ram = new GuestRam(pages.ram);
@@ -111,17 +113,23 @@ export class ReturnPathLoop {
     if (!prompt) return;
     const isOver = () => source.available > 0 || this.#requests!.isEnded;
     const room = () => isOver() ? NO_ROOM : source.room();
-    await readPromptly(prompt, room, async (count) => {
+    await readPromptly(prompt, room, (count) => {
       source.filled(count);
-      for (let request; (request = takePlainRequest(source)) !== undefined;) {
-        await this.#answer(request);
-      }
+      return this.#answerAll();
     });
   }
 
-  async #answer(
-    { block: name, start, length }: PageRequest,
-  ): Promise<void> {
+  /** Answers the requests that have come. @returns `undefined` if that is done. */
+  #answerAll(): Promise<void> | undefined {
+    for (let request; (request = takePlainRequest(this.#source)) !== undefined;) {
+      const answering = this.#answer(request);
+      if (answering) return answering.then(() => this.#answerAll());
+    }
+    return undefined;
+  }
+
+  /** Answers one. @returns `undefined` if that is done. */
+  #answer({ block: name, start, length }: PageRequest): Promise<void> | undefined {
     if (!this.#isAsked) takeShortTurns();
     this.#isAsked = true;
     const requests = this.#requests;
@@ -141,11 +149,15 @@ export class ReturnPathLoop {
     const count = length / pageSize;
     requests.note(block.index, first + count);
     // What is not dirty is on its way or there.
-    if (block.dirty.next(first, true, first + count) === first + count) return;
-    if (this.preempt) return await this.preempt.send(block, first, count);
-    await requests.room();
-    requests.push(block.index, first, count);
-    this.#ring!.wake();
+    if (block.dirty.next(first, true, first + count) === first + count) return undefined;
+    if (this.preempt) return this.preempt.send(block, first, count);
+    const push = () => {
+      requests.push(block.index, first, count);
+      this.#ring!.wake();
+    };
+    if (!requests.hasRoom) return requests.room().then(push);
+    push();
+    return undefined;
   }
 
   async #noteReceived(name: string): Promise<void> {

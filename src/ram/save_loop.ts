@@ -282,7 +282,7 @@ class SaveLoop {
     this.#postcopy?.release.writing();
     const filled = this.#buffer.subarray(this.#half, this.#fill);
     this.#writing = this.#postcopy
-      ? writePromptly(this.channel, filled)
+      ? writePromptly(this.channel, filled) ?? Promise.resolve()
       : this.channel.write(filled);
     this.#writing.catch(() => {}); // it is looked at before the next write, and may fail earlier
     this.#counters.add("packets", 1);

@@ -138,18 +138,23 @@ export class RequestQueue {
     Atomics.store(this.#last, LAST, BigInt(block * PAGES_PER_BLOCK + page + 1));
   }
 
+  /** Whether there is room for a request. */
+  get hasRoom(): boolean {
+    return this.pending < REQUESTS_MAX;
+  }
+
   /** Waits until there is room for a request. */
   async room(): Promise<void> {
     for (;;) {
       const seen = this.#progress.count;
-      if (this.pending < REQUESTS_MAX) return;
+      if (this.hasRoom) return;
       await this.#progress.changed(seen);
     }
   }
 
   /** Hands a request over; there must be room. */
   push(block: number, first: number, count: number): void {
-    if (this.pending >= REQUESTS_MAX) throw new RangeError("The queue of requests is full");
+    if (!this.hasRoom) throw new RangeError("The queue of requests is full");
     const at = (Atomics.load(this.#control, Word.PUSHED) & (REQUESTS_MAX - 1)) * SLOT_WORDS;
     this.#slots[at] = block;
     this.#slots[at + 1] = first;

@@ -4,14 +4,14 @@
  *
  * @module
  */
-import { setTimeout } from "node:timers/promises";
 import type { Channel } from "./channel.ts";
+import { HearingTurns } from "./hearing_turns.ts";
 
 /** How long a thread keeps its event loop waiting while bytes come, in milliseconds: a turn costs as much as some. */
-const TURN_MS = 100;
+const TURN_MS = 250;
 /** And while none come: at first, and then twice as long each time, because its turns disturb those who work. */
 const QUIET_MS = 5;
-const QUIET_MAX_MS = 20;
+const QUIET_MAX_MS = 50;
 
 /** A channel that can. */
 export interface PromptChannel extends Channel {
@@ -31,15 +31,18 @@ export interface PromptChannel extends Channel {
   writeNow(bytes: Uint8Array, milliseconds: number): number;
 }
 
-/** Writes all, at once if that is possible: the event loop has a turn only if the peer takes nothing for long. */
-export async function writePromptly(channel: Channel, bytes: Uint8Array): Promise<void> {
+/**
+ * Writes all, at once if that is possible: the event loop has a turn only if the peer takes nothing for long.
+ * @returns `undefined` if all is written.
+ */
+export function writePromptly(channel: Channel, bytes: Uint8Array): Promise<void> | undefined {
   let rest = bytes;
   if (isPrompt(channel)) {
     for (let count = -1; rest.length > 0 && count !== 0; rest = rest.subarray(count)) {
       count = channel.writeNow(rest, QUIET_MS);
     }
   }
-  if (rest.length > 0) await channel.write(rest);
+  return rest.length > 0 ? channel.write(rest) : undefined;
 }
 
 /** Whether a channel can. */
@@ -59,7 +62,8 @@ export async function readPromptly(
   target: () => Uint8Array,
   arrived: (count: number) => void | Promise<void>,
 ): Promise<void> {
-  for (let quiet = QUIET_MS;; await setTimeout(0)) {
+  using turns = new HearingTurns();
+  for (let quiet = QUIET_MS;; await turns.turn()) {
     const end = performance.now() + TURN_MS;
     for (let left = TURN_MS; left > 0; left = end - performance.now()) {
       const into = target();
