@@ -49,6 +49,6 @@ Deno.test("Pages that could not be written are not taken for sent", async () => 
   const { ram, preempt, requests } = setUp(1);
   await preempt.send(ram.blocks[0]!, 0, 1);
   assertEquals(requests.busy, false);
-  await assertRejects(() => preempt.send(ram.blocks[1]!, 0, 1), ConnectionLostError);
+  await assertRejects(async () => await preempt.send(ram.blocks[1]!, 0, 1), ConnectionLostError);
   assertEquals(requests.busy, true);
 });
