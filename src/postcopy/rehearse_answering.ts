@@ -23,7 +23,7 @@ const REQUEST_BYTES = 16;
 /** After how many the event loop has a turn. */
 const TURN = 256;
 /** How many requests there are in a round; to look for the next one is little work, and is to be optimized too. */
-const REQUESTS = 4 * TIMES;
+const REQUESTS = 3 * TIMES;
 
 /**
  * Asks and answers.
