@@ -3,6 +3,9 @@
  * their own, so many that the engine has compiled and optimized all of it. A guest stands still for every page:
  * without this, for the first thousand of them it would stand still for the compiler too.
  *
+ * Whether a rehearsal is like the real thing is seen with `DENO_V8_FLAGS` of `--trace-opt`, `--trace-deopt` and
+ * `--redirect-code-traces`: each thread writes a file of its own, and once guests fault there should be no more in it.
+ *
  * @module
  */
 import { GuestRam } from "../machine/guest_ram.ts";

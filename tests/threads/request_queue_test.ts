@@ -19,7 +19,11 @@ Deno.test("RequestQueue gives requests out in their order, in every thread that 
 
 Deno.test("RequestQueue is bounded, and who waits for room gets it", async () => {
   const queue = RequestQueue.create(new Progress());
-  for (let i = 0; i < REQUESTS_MAX; i++) queue.push(0, i, 1);
+  for (let i = 0; i < REQUESTS_MAX; i++) {
+    assertEquals(queue.hasRoom, true);
+    queue.push(0, i, 1);
+  }
+  assertEquals(queue.hasRoom, false);
   assertThrows(() => queue.push(0, 0, 1), RangeError, "full");
   // A wait in shared memory keeps no event loop going; a connection does where this is used.
   const keepGoing = setInterval(() => {}, 1000);

@@ -97,6 +97,18 @@ Deno.test({
 });
 
 Deno.test({
+  name: "writePromptly() is done at once with what the kernel takes at once",
+  ignore,
+  async fn() {
+    const [ours, peers] = await connected();
+    assertEquals(writePromptly(ours, pattern(5000)), undefined);
+    assertEquals(await readAll(peers, 5000), pattern(5000));
+    ours.close();
+    peers.close();
+  },
+});
+
+Deno.test({
   name: "writePromptly() writes all, more than the kernel takes at once too",
   async fn() {
     const [ours, peers] = await connectedChannels();
