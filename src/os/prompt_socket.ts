@@ -11,10 +11,11 @@ import { failure, type Libc, libc } from "./libc.ts";
 const POLL_IN = 1;
 const POLL_OUT = 4;
 /**
- * How long a thread that has just had bytes looks for more before it sleeps, in milliseconds: about as long as
- * a page takes from one side to the other and the next request back. Waking it would take a good part of that.
+ * How long a thread that has just had bytes looks for more before it sleeps, in milliseconds: a page takes about a
+ * third of that from one side to the other and the next request back. Waking it would take as long, and while one
+ * side wakes the other falls asleep.
  */
-const SPIN_MS = 0.1;
+const SPIN_MS = 0.2;
 /** A peer that is gone is an error, not a signal. */
 const NO_SIGNAL = 0x4000;
 
