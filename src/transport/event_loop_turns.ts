@@ -5,6 +5,7 @@
  *
  * @module
  */
+
 /** About a millisecond of work; a turn costs a few microseconds. */
 const BYTES_PER_TURN = 8 << 20;
 
