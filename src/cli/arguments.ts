@@ -80,7 +80,7 @@ const DIRTY_LOGS: readonly DirtyLogKind[] = ["kernel", "barrier", "hash"];
 export function parseDemo(args: readonly string[]): DemoArguments {
   const given = parse(args, [...MIGRATION_TEXTS, ...MACHINE_TEXTS], []);
   refusePositional(given.positional);
-  return { ...migrationArguments(given), ...machineArguments(given) };
+  return { ...migrationArguments(given, true), ...machineArguments(given) };
 }
 
 /** @throws {UsageError} If something is not understood or missing. */
@@ -199,9 +199,11 @@ function parse(args: readonly string[], texts: readonly string[], flags: readonl
   return new Given(positional.map(String), values);
 }
 
-function migrationArguments(given: Given): MigrationArguments {
+/** @param hasBothSides Whether the destination is told the same: then an option may bring what it needs. */
+function migrationArguments(given: Given, hasBothSides = false): MigrationArguments {
   const postcopyAfter = given.text("postcopy-after");
   const capabilities = Object.fromEntries(given.texts("capability").map(parseCapability));
+  if (postcopyAfter !== undefined && hasBothSides) capabilities["postcopy-ram"] ??= true;
   if (postcopyAfter !== undefined && !capabilities["postcopy-ram"]) {
     throw new UsageError("--postcopy-after needs the capability postcopy-ram", {
       advice: "Add -c postcopy-ram, on both sides",

@@ -22,7 +22,8 @@ export const USAGE = `Ferry moves running machines, and speaks QEMU's migration 
 Migration options
   -c, --capability NAME[=on|off]   QMP's capabilities, such as multifd (repeat)
   -p, --parameter NAME=VALUE       QMP's parameters, such as multifd-channels=4 (repeat)
-  --postcopy-after DURATION        with -c postcopy-ram: run there after so long (0: at once), pages follow
+  --postcopy-after DURATION        run there after so long (0: at once), pages follow; needs -c postcopy-ram
+                                   on both sides (demo sees to that)
   --recover URI                    send, receive: where to meet again if a postcopy's connection is lost
                                    (the same URI as before)
   --qmp unix:PATH|tcp:HOST:PORT    serve QMP until \`quit\`; without a URI, wait for its commands.

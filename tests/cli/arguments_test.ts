@@ -56,6 +56,11 @@ Deno.test("parseDemo() reads when postcopy begins", () => {
   assertEquals(parseDemo([...args, "1.5s"]).postcopyAfter, 1500);
 });
 
+Deno.test("Where both sides are told the same, --postcopy-after brings its capability", () => {
+  assertEquals(parseDemo(["--postcopy-after", "0"]).capabilities, { "postcopy-ram": true });
+  assertEquals(parseDemo([]).capabilities, {});
+});
+
 Deno.test("parseSend() reads the destination's huge pages", () => {
   const args = ["fd:3", "--from", "i", "--host-page", "/objects/ram0=2M", "--host-page", "b=64K"];
   assertEquals(parseSend(args).hostPages, { "/objects/ram0": 2 * 1024 ** 2, b: 65536 });
@@ -112,7 +117,18 @@ const REFUSED: readonly [string, Parse, string[], string][] = [
     ["-c", "postcopy-ram", "--postcopy-after", "soon"],
     "soon is not a duration",
   ],
-  ["postcopy that is off", parseDemo, ["--postcopy-after", "0"], "needs the capability"],
+  [
+    "postcopy that is off",
+    parseDemo,
+    ["--postcopy-after", "0", "-c", "postcopy-ram=off"],
+    "needs the capability",
+  ],
+  [
+    "postcopy that the other side may not know of",
+    parseSend,
+    ["fd:3", "--from", "i", "--postcopy-after", "0"],
+    "needs the capability",
+  ],
   ["half a capability", parseDemo, ["-c", "multifd=yes"], '"multifd=yes"'],
   ["half a parameter", parseDemo, ["-p", "multifd-channels"], "not NAME=VALUE"],
   ["a value that is missing", parseDemo, ["--ram"], "--ram needs a value"],
