@@ -4,7 +4,7 @@
  * without this, for the first thousand of them it would stand still for the compiler too.
  *
  * Whether a rehearsal is like the real thing is seen with `DENO_V8_FLAGS` of `--trace-opt`, `--trace-deopt` and
- * `--redirect-code-traces`: each thread writes a file of its own, and once guests fault there should be no more in it.
+ * `--redirect-code-traces`: each thread writes a file of its own, and once guests fault hardly anything should be added to it.
  *
  * @module
  */

@@ -6,9 +6,9 @@
 import { setImmediate } from "node:timers/promises";
 
 /**
- * Turns in which messages to this thread are heard. One takes tens of microseconds, where a
- * timer of no time takes two milliseconds; a turn with `setImmediate` alone is shorter still, but a message may be
- * heard only after many of them.
+ * Turns in which messages to this thread are heard. One takes tens of microseconds, where a timer of no time
+ * takes two milliseconds; a turn with `setImmediate` alone is shorter still, but a message may be heard only after
+ * many of them.
  */
 export class HearingTurns implements Disposable {
   readonly #ports = new MessageChannel();

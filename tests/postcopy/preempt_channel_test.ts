@@ -89,3 +89,26 @@ Deno.test({
     peers.close();
   },
 });
+
+Deno.test({
+  name: "A connection that is lost while nobody takes pages, or before, leaves them not sent",
+  ignore: libcProblem() !== undefined,
+  async fn() {
+    for (const isStalled of [true, false]) {
+      const [ours, peers] = await connectedChannels();
+      const { ram, preempt, requests } = open(ours);
+      const block = ram.blocks[1]!;
+      if (!isStalled) peers.close();
+      let sending: Promise<void> | undefined;
+      for (let tries = 0; !sending && tries < 1000; tries++) {
+        block.dirty.fill(0, block.pageCount, true);
+        sending = preempt.send(block, 0, block.pageCount);
+      }
+      assert(sending);
+      if (isStalled) peers.close();
+      await assertRejects(() => sending, ConnectionLostError);
+      assertEquals(requests.busy, true);
+      preempt.close();
+    }
+  },
+});
